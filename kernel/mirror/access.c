@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Using the pages: the path that a packet takes.
+ *
+ * An access walks its range chunk by chunk. It holds the chunk's lock shared
+ * while the actor touches the pages, so that an invalidation waits for it, and
+ * lets go of it before it asks mm for a page that is missing.
+ */
+#include <linux/export.h>
+#include <linux/highmem.h>
+#include <linux/libnvdimm.h>
+#include <linux/uaccess.h>
+
+#include "mirror.h"
+
+/*
+ * How often one page may be faulted in and be gone again before the access
+ * gives up and says -EAGAIN.
+ */
+#define ODP_ACCESS_TRIES	8
+
+/**
+ * struct odp_walk - an access on its way
+ * @va: where it is
+ * @done: bytes behind it
+ * @length: bytes in all
+ * @need: entry bits that the access needs
+ * @write: the actor writes
+ * @flush: the page has to be persistent memory
+ * @actor: what to do
+ * @context: for @actor
+ */
+struct odp_walk {
+	unsigned long va;
+	size_t done;
+	size_t length;
+	unsigned long need;
+	bool write;
+	bool flush;
+	odp_actor_t actor;
+	void *context;
+};
+
+/*
+ * hmm_range_fault() accepts a writable page that is clean, and the CPU's dirty
+ * bit knows nothing of our stores, so without this a page that was written
+ * through the mirror is thrown away as clean. DAX pages are not in the page
+ * cache; their file system recorded the write when it made the entry writable.
+ */
+static void odp_mark_dirty(unsigned long entry)
+{
+	struct folio *folio = page_folio(odp_entry_page(entry));
+
+	if (!(entry & ODP_ENTRY_PMEM) && !folio_test_dirty(folio))
+		folio_mark_dirty(folio);
+}
+
+/*
+ * A hole reads as the zero page, or the huge one (whose frame number modules
+ * are not told): a page that belongs to no mapping. Nothing in it can be lost.
+ */
+static bool odp_entry_flushable(unsigned long entry)
+{
+	return entry & ODP_ENTRY_PMEM ||
+	       !page_folio(odp_entry_page(entry))->mapping;
+}
+
+static int odp_walk_page(struct odp_walk *walk, unsigned long entry)
+{
+	unsigned long offset = offset_in_page(walk->va);
+	size_t length = min(walk->length - walk->done, PAGE_SIZE - offset);
+	void *kaddr;
+	int err;
+
+	if (walk->flush && !odp_entry_flushable(entry))
+		return -EOPNOTSUPP;
+
+	kaddr = kmap_local_page(odp_entry_page(entry));
+	err = walk->actor(kaddr + offset, walk->done, length, walk->context);
+	kunmap_local(kaddr);
+	/* Also after an error: the actor may have stored something. */
+	if (walk->write)
+		odp_mark_dirty(entry);
+
+	if (!err) {
+		walk->va += length;
+		walk->done += length;
+	}
+	return err;
+}
+
+/* Go on while pages are there. 0 also when one is not. */
+static int odp_walk_chunk_locked(struct odp_walk *walk, struct odp_chunk *chunk)
+{
+	unsigned long last = odp_chunk_last(chunk);
+	unsigned long entry;
+	struct odp_slot *slot;
+	int err = 0;
+
+	lockdep_assert_held_read(&chunk->lock);
+
+	while (!err && walk->done < walk->length && walk->va <= last) {
+		slot = odp_slot(chunk, walk->va);
+		if (!slot->leaf)
+			break;
+		entry = slot->leaf->entry[odp_leaf_index(walk->va)];
+		if ((entry & walk->need) != walk->need)
+			break;
+		err = odp_walk_page(walk, entry);
+	}
+	return err;
+}
+
+static int odp_walk_run(struct odp_walk *walk, struct odp_window *window,
+			unsigned long intent_last)
+{
+	unsigned long last = walk->va + walk->length - 1;
+	struct odp_mirror *mirror = window->mirror;
+	struct odp_chunk *chunk;
+	int err, tries = 0;
+	size_t before;
+
+	for (;;) {
+		before = walk->done;
+		chunk = odp_chunk_lock_shared(mirror, walk->va);
+		if (chunk) {
+			err = odp_walk_chunk_locked(walk, chunk);
+			up_read(&chunk->lock);
+			if (err || walk->done == walk->length)
+				return err;
+			/* Only the chunk ended: look at the next first. */
+			if (walk->done != before) {
+				tries = 0;
+				if (!(walk->va & ((1UL << ODP_CHUNK_SHIFT) - 1)))
+					continue;
+			}
+		}
+
+		if (tries)
+			odp_count(mirror, ODP_COUNT_RETRIES);
+		if (tries++ == ODP_ACCESS_TRIES)
+			return -EAGAIN;
+		err = odp_fault(window, walk->va, last,
+				max(last, intent_last), walk->write);
+		if (err)
+			return err;
+	}
+}
+
+static int odp_window_walk(struct odp_window *window, u64 iova,
+			   struct odp_walk *walk, size_t intent)
+{
+	u64 left;
+	int err;
+
+	if (!walk->length)
+		return 0;
+	if (!odp_window_contains(window, iova, walk->length))
+		return -EINVAL;
+
+	left = window->length - (iova - window->iova);
+	intent = clamp_t(u64, intent, walk->length, left);
+	walk->va = window->va + (iova - window->iova);
+	walk->need = ODP_ENTRY_PRESENT | (walk->write ? ODP_ENTRY_WRITE : 0);
+
+	err = odp_walk_run(walk, window, walk->va + intent - 1);
+	if (err == -EAGAIN)
+		odp_count(window->mirror, ODP_COUNT_BUSY);
+	return err;
+}
+
+/**
+ * odp_window_access - do something to memory through a window
+ * @window: the window
+ * @iova: where, as the device names it
+ * @length: bytes; 0 does nothing
+ * @intent: bytes from @iova on that the device is going to access with this and
+ *	the following calls; faults are sized by it. Less than @length counts as
+ *	@length, and what exceeds the window is ignored.
+ * @access: read or write
+ * @actor: called for each piece, in order, while the piece is usable
+ * @context: for @actor
+ *
+ * After an error a part of the range may have been accessed. Repeating the
+ * call starts over.
+ *
+ * Context: process context, may sleep; holds no lock that a notifier callback
+ * or a page fault takes.
+ *
+ * Return: 0, or
+ * -EINVAL: not inside the window
+ * -EFAULT: nothing usable is mapped there (no mapping, no read permission,
+ *	past the end of a file, a poisoned page), or the owner has exited
+ * -EPERM: a write, and the mapping is not writable
+ * -EAGAIN: the fault is not resolved yet, or was undone too often; the access
+ *	is legal as far as known and worth repeating after a while
+ * -ENOMEM: no memory for a page or a table; worth repeating
+ * or what @actor returned.
+ */
+int odp_window_access(struct odp_window *window, u64 iova, size_t length,
+		      size_t intent, enum odp_access access,
+		      odp_actor_t actor, void *context)
+{
+	struct odp_walk walk = {
+		.length = length,
+		.write = access == ODP_ACCESS_WRITE,
+		.actor = actor,
+		.context = context,
+	};
+
+	return odp_window_walk(window, iova, &walk, intent);
+}
+EXPORT_SYMBOL_GPL(odp_window_access);
+
+static int odp_read_actor(void *kaddr, size_t offset, size_t length,
+			  void *context)
+{
+	/* A poisoned line ends the copy instead of the machine. */
+	if (copy_mc_to_kernel(context + offset, kaddr, length))
+		return -EFAULT;
+	return 0;
+}
+
+static int odp_write_actor(void *kaddr, size_t offset, size_t length,
+			   void *context)
+{
+	memcpy(kaddr, context + offset, length);
+	return 0;
+}
+
+/**
+ * odp_window_read - copy from memory
+ * @window: the window
+ * @iova: where, as the device names it
+ * @buffer: out; @length bytes
+ * @length: bytes
+ * @intent: as for odp_window_access()
+ *
+ * Context: as for odp_window_access().
+ *
+ * Return: as odp_window_access(); -EFAULT also for memory that cannot be read
+ * because it is damaged.
+ */
+int odp_window_read(struct odp_window *window, u64 iova, void *buffer,
+		    size_t length, size_t intent)
+{
+	return odp_window_access(window, iova, length, intent, ODP_ACCESS_READ,
+				 odp_read_actor, buffer);
+}
+EXPORT_SYMBOL_GPL(odp_window_read);
+
+/**
+ * odp_window_write - copy to memory
+ * @window: the window
+ * @iova: where, as the device names it
+ * @buffer: @length bytes
+ * @length: bytes
+ * @intent: as for odp_window_access()
+ *
+ * Context: as for odp_window_access().
+ *
+ * Return: as odp_window_access().
+ */
+int odp_window_write(struct odp_window *window, u64 iova, const void *buffer,
+		     size_t length, size_t intent)
+{
+	return odp_window_access(window, iova, length, intent, ODP_ACCESS_WRITE,
+				 odp_write_actor, (void *)buffer);
+}
+EXPORT_SYMBOL_GPL(odp_window_write);
+
+static int odp_flush_actor(void *kaddr, size_t offset, size_t length,
+			   void *context)
+{
+	struct odp_mirror *mirror = context;
+
+	arch_wb_cache_pmem(kaddr, length);
+	odp_count(mirror, ODP_COUNT_FLUSHED);
+	return 0;
+}
+
+/**
+ * odp_window_flush_pmem - write memory back from the CPU's caches
+ * @window: the window
+ * @iova: where, as the device names it
+ * @length: bytes
+ *
+ * Faults in what is absent: the bytes may have been stored through an entry
+ * that has gone since. A hole is fine. The caller orders the write-back with a
+ * barrier. Whether the file system can find the bytes after a power failure is
+ * the business of who mapped the file (MAP_SYNC).
+ *
+ * Context: as for odp_window_access().
+ *
+ * Return: as odp_window_access(), or
+ * -EOPNOTSUPP: some of it is not persistent memory; some may be written back
+ */
+int odp_window_flush_pmem(struct odp_window *window, u64 iova, u64 length)
+{
+	struct odp_walk walk = {
+		.length = length,
+		.flush = true,
+		.actor = odp_flush_actor,
+		.context = window->mirror,
+	};
+
+	return odp_window_walk(window, iova, &walk, length);
+}
+EXPORT_SYMBOL_GPL(odp_window_flush_pmem);

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Chunks: a slice of the address space, its notifier and its table.
+ *
+ * A chunk comes with the first fault in its slice and goes when nothing in it
+ * is mapped and no fault on it is in flight; its notifier is in the mm's tree
+ * exactly that long. So memory that the device never touched costs its owner
+ * nothing: a munmap there finds no notifier of ours.
+ *
+ * A chunk is retired by a work item because removing a notifier sleeps and
+ * waits for the very callbacks that find a chunk empty.
+ */
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "mirror.h"
+
+static struct odp_chunk *odp_chunk_alloc(struct odp_mirror *mirror,
+					 unsigned long va)
+{
+	struct odp_chunk *chunk;
+
+	chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	if (!chunk)
+		return NULL;
+
+	init_rwsem(&chunk->lock);
+	/*
+	 * The lock is taken exclusive under reclaim (a notifier callback), so
+	 * nothing may allocate with it held. Say so once, here, instead of
+	 * waiting for reclaim to hit a chunk.
+	 */
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(&chunk->lock);
+	fs_reclaim_release(GFP_KERNEL);
+
+	chunk->mirror = mirror;
+	chunk->first = round_down(va, 1UL << ODP_CHUNK_SHIFT);
+	refcount_set(&chunk->ref, 1);
+	return chunk;
+}
+
+static void odp_chunk_put(struct odp_chunk *chunk)
+{
+	if (refcount_dec_and_test(&chunk->ref))
+		kfree_rcu(chunk, rcu);
+}
+
+/**
+ * odp_chunk_free_leaf_locked - give back a slot's empty table
+ * @chunk: the chunk, locked exclusive
+ * @slot: its slot; @slot->npresent is 0
+ *
+ * Context: notifier callbacks too.
+ */
+void odp_chunk_free_leaf_locked(struct odp_chunk *chunk, struct odp_slot *slot)
+{
+	lockdep_assert_held_write(&chunk->lock);
+
+	if (!slot->leaf)
+		return;
+	kfree(slot->leaf);
+	slot->leaf = NULL;
+	atomic_long_dec(&chunk->mirror->nleaves);
+}
+
+/**
+ * odp_chunk_lock_shared - find a chunk and lock it for use
+ * @mirror: the mirror
+ * @va: an address in the chunk
+ *
+ * Context: process context, may sleep.
+ *
+ * Return: the chunk, not dead, its lock held shared; NULL if there is none.
+ */
+struct odp_chunk *odp_chunk_lock_shared(struct odp_mirror *mirror,
+					unsigned long va)
+{
+	unsigned long index = odp_chunk_index(va);
+	struct odp_chunk *chunk;
+	bool slept;
+
+	for (;;) {
+		rcu_read_lock();
+		chunk = xa_load(&mirror->chunks, index);
+		if (!chunk) {
+			rcu_read_unlock();
+			return NULL;
+		}
+
+		slept = !down_read_trylock(&chunk->lock);
+		if (slept && !refcount_inc_not_zero(&chunk->ref)) {
+			rcu_read_unlock();
+			continue;
+		}
+		if (!slept && likely(!chunk->dead)) {
+			/* Not dead and locked: it cannot be retired now. */
+			rcu_read_unlock();
+			return chunk;
+		}
+		if (!slept) {
+			up_read(&chunk->lock);
+			rcu_read_unlock();
+			continue;
+		}
+		rcu_read_unlock();
+
+		down_read(&chunk->lock);
+		if (likely(!chunk->dead)) {
+			odp_chunk_put(chunk);
+			return chunk;
+		}
+		up_read(&chunk->lock);
+		odp_chunk_put(chunk);
+	}
+}
+
+/*
+ * Make a chunk with a fault in flight and put it into the XArray. NULL when
+ * another task was faster.
+ */
+static struct odp_chunk *odp_chunk_create(struct odp_mirror *mirror,
+					  unsigned long va)
+{
+	struct odp_chunk *chunk, *other;
+	int err;
+
+	chunk = odp_chunk_alloc(mirror, va);
+	if (!chunk)
+		return ERR_PTR(-ENOMEM);
+	atomic_set(&chunk->nfaults, 1);
+
+	err = mmu_interval_notifier_insert(&chunk->notifier, mirror->mm,
+					   chunk->first,
+					   1UL << ODP_CHUNK_SHIFT,
+					   &odp_notifier_ops);
+	if (err) {
+		kfree(chunk);
+		return ERR_PTR(err);
+	}
+
+	other = xa_cmpxchg(&mirror->chunks, odp_chunk_index(va), NULL, chunk,
+			   GFP_KERNEL_ACCOUNT);
+	if (other) {
+		mmu_interval_notifier_remove(&chunk->notifier);
+		kfree(chunk);
+		return xa_is_err(other) ? ERR_PTR(xa_err(other)) : NULL;
+	}
+
+	atomic_long_inc(&mirror->nchunks);
+	odp_count(mirror, ODP_COUNT_CHUNKS);
+	return chunk;
+}
+
+/**
+ * odp_chunk_begin_fault - find or make a chunk and keep it
+ * @mirror: the mirror
+ * @va: an address in the chunk
+ *
+ * Context: process context, may sleep; the caller holds a reference on the
+ * mm's users (mmget), and no mmap_lock.
+ *
+ * Return: the chunk, unlocked, which stays until odp_chunk_end_fault(); or
+ * ERR_PTR(-ENOMEM), or what mmu_interval_notifier_insert() says.
+ */
+struct odp_chunk *odp_chunk_begin_fault(struct odp_mirror *mirror,
+					unsigned long va)
+{
+	struct odp_chunk *chunk;
+
+	do {
+		chunk = odp_chunk_lock_shared(mirror, va);
+		if (chunk) {
+			atomic_inc(&chunk->nfaults);
+			up_read(&chunk->lock);
+			return chunk;
+		}
+		chunk = odp_chunk_create(mirror, va);
+	} while (!chunk);
+	return chunk;
+}
+
+/**
+ * odp_chunk_end_fault - the counterpart of odp_chunk_begin_fault()
+ * @chunk: the chunk
+ *
+ * Context: process context, may sleep.
+ */
+void odp_chunk_end_fault(struct odp_chunk *chunk)
+{
+	down_read(&chunk->lock);
+	if (atomic_dec_and_test(&chunk->nfaults))
+		odp_chunk_maybe_retire_locked(chunk);
+	up_read(&chunk->lock);
+}
+
+/**
+ * odp_chunk_maybe_retire_locked - have an empty chunk looked at
+ * @chunk: the chunk, locked shared or exclusive
+ *
+ * Context: notifier callbacks too.
+ */
+void odp_chunk_maybe_retire_locked(struct odp_chunk *chunk)
+{
+	struct odp_mirror *mirror = chunk->mirror;
+
+	lockdep_assert_held(&chunk->lock);
+
+	if (chunk->npresent || atomic_read(&chunk->nfaults) || chunk->dead)
+		return;
+	if (atomic_xchg(&chunk->queued, 1))
+		return;
+	refcount_inc(&chunk->ref);
+	if (llist_add(&chunk->retired, &mirror->retired))
+		queue_work(odp_wq, &mirror->reclaim);
+}
+
+/*
+ * Take a chunk out of sight. With force, whatever it still maps goes with it.
+ * True for the one caller that has to remove the notifier.
+ */
+static bool odp_chunk_kill(struct odp_chunk *chunk, bool force)
+{
+	struct odp_mirror *mirror = chunk->mirror;
+	bool killed = false;
+	unsigned long i;
+
+	down_write(&chunk->lock);
+	if (chunk->dead)
+		goto unlock;
+	if (!force && (chunk->npresent || atomic_read(&chunk->nfaults)))
+		goto unlock;
+
+	for (i = 0; i < ODP_CHUNK_LEAVES; i++)
+		odp_chunk_free_leaf_locked(chunk, &chunk->slot[i]);
+	atomic_long_sub(chunk->npresent, &mirror->npages);
+	chunk->npresent = 0;
+	chunk->dead = true;
+	xa_erase(&mirror->chunks, odp_chunk_index(chunk->first));
+	killed = true;
+unlock:
+	up_write(&chunk->lock);
+	return killed;
+}
+
+static void odp_chunk_bury(struct odp_chunk *chunk)
+{
+	atomic_long_dec(&chunk->mirror->nchunks);
+	mmu_interval_notifier_remove(&chunk->notifier);
+	odp_chunk_put(chunk);
+}
+
+/**
+ * odp_chunks_reclaim - retire the chunks that became empty
+ * @work: odp_mirror.reclaim
+ *
+ * Context: work item.
+ */
+void odp_chunks_reclaim(struct work_struct *work)
+{
+	struct odp_mirror *mirror = container_of(work, struct odp_mirror,
+						 reclaim);
+	struct odp_chunk *chunk, *next;
+	struct llist_node *list;
+
+	list = llist_del_all(&mirror->retired);
+	llist_for_each_entry_safe(chunk, next, list, retired) {
+		/*
+		 * Before the look, so that a chunk that is used again now and
+		 * empties later is queued again. Pairs with the atomic_xchg()
+		 * in odp_chunk_maybe_retire_locked().
+		 */
+		atomic_set_release(&chunk->queued, 0);
+		if (odp_chunk_kill(chunk, false))
+			odp_chunk_bury(chunk);
+		odp_chunk_put(chunk);
+	}
+}
+
+/**
+ * odp_chunks_destroy - retire every chunk of a mirror that nobody uses
+ * @mirror: the mirror, without windows and without faults in flight
+ *
+ * Notifier callbacks may still run until each notifier is removed, and may
+ * still queue the reclaim work; it is waited for after the last of them.
+ *
+ * Context: process context, may sleep.
+ */
+void odp_chunks_destroy(struct odp_mirror *mirror)
+{
+	struct odp_chunk *chunk, *next;
+	unsigned long index;
+
+	xa_for_each(&mirror->chunks, index, chunk)
+		if (odp_chunk_kill(chunk, true))
+			odp_chunk_bury(chunk);
+
+	cancel_work_sync(&mirror->reclaim);
+	llist_for_each_entry_safe(chunk, next, llist_del_all(&mirror->retired),
+				  retired)
+		odp_chunk_put(chunk);
+
+	WARN_ON(atomic_long_read(&mirror->nchunks));
+	WARN_ON(atomic_long_read(&mirror->nleaves));
+	WARN_ON(atomic_long_read(&mirror->npages));
+	xa_destroy(&mirror->chunks);
+}

@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What we ask of mm: faults and look-ups.
+ *
+ * A page that is present in the owner's page tables already is looked up in the
+ * caller's context. Anything else is a request to a work item, for which the
+ * caller waits a bounded time: a page fault may take as long as a file system
+ * stays frozen, and neither the queue pair that hit it nor the process that
+ * deregisters the memory may be stuck that long. The request goes on without
+ * them, holding the mirror and, for its own length, the address space. A later
+ * access to the same range finds the request and waits for it again.
+ *
+ * Results go into a private array and are published under the chunk's lock,
+ * held exclusive, if nothing was invalidated meanwhile in the same slot; see
+ * odp_fault_slot().
+ */
+#include <linux/hmm.h>
+#include <linux/memcontrol.h>
+#include <linux/memremap.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "mirror.h"
+
+/*
+ * How long an access waits for its fault. Less than the shortest
+ * acknowledgement time-out that applications commonly use (14, that is 67 ms:
+ * IBTA 9.7.6.1.3), so that the answer "not ready" gets out before the peer
+ * sends again.
+ */
+#define ODP_FAULT_WAIT_MS	40
+
+/* How often a request starts over because of invalidations before it gives up. */
+#define ODP_FAULT_TRIES		64
+
+/* Requests up to this size keep their array on the stack. */
+#define ODP_STACK_PAGES		16
+
+/**
+ * struct odp_request - a fault in flight
+ * @work: runs it
+ * @list: in odp_mirror.faults until it is done
+ * @ref: one for the work item, one for each task that waits
+ * @mirror: held
+ * @first: first address, in one slot with the rest
+ * @last: last address that has to be there
+ * @intent_last: last address that would be good to have
+ * @write: fault for writing
+ * @error: how it ended; valid after @done
+ * @done: completed when it ended
+ */
+struct odp_request {
+	struct work_struct work;
+	struct list_head list;
+	refcount_t ref;
+	struct odp_mirror *mirror;
+	unsigned long first;
+	unsigned long last;
+	unsigned long intent_last;
+	bool write;
+	int error;
+	struct completion done;
+};
+
+/*
+ * 0 for a page that the CPU cannot be pointed at: memory of another device,
+ * private (mm should have faulted it back) or peer to peer (a BAR).
+ */
+static unsigned long odp_entry_make(unsigned long hmm_pfn)
+{
+	struct page *page = hmm_pfn_to_page(hmm_pfn);
+	unsigned long entry;
+
+	entry = page_to_pfn(page) << ODP_ENTRY_SHIFT | ODP_ENTRY_PRESENT;
+	if (hmm_pfn & HMM_PFN_WRITE)
+		entry |= ODP_ENTRY_WRITE;
+	if (!is_zone_device_page(page))
+		return entry;
+
+	switch (page_pgmap(page)->type) {
+	case MEMORY_DEVICE_FS_DAX:
+	case MEMORY_DEVICE_GENERIC:
+		return entry | ODP_ENTRY_PMEM;
+	case MEMORY_DEVICE_COHERENT:
+		return entry;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Enter what mm said into the slot. Returns how many pages, from the first on,
+ * are now usable as asked.
+ */
+static unsigned long odp_publish_locked(struct odp_chunk *chunk,
+					struct odp_slot *slot,
+					const struct hmm_range *range,
+					bool write)
+{
+	unsigned long i = odp_leaf_index(range->start);
+	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT;
+	unsigned long need = ODP_ENTRY_PRESENT | (write ? ODP_ENTRY_WRITE : 0);
+	unsigned long n, usable = 0, added = 0, published = 0;
+
+	lockdep_assert_held_write(&chunk->lock);
+
+	for (n = 0; n < npages; n++) {
+		unsigned long hmm_pfn = range->hmm_pfns[n];
+		unsigned long *entry = &slot->leaf->entry[i + n];
+		unsigned long new = 0;
+
+		if ((hmm_pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) ==
+		    HMM_PFN_VALID)
+			new = odp_entry_make(hmm_pfn);
+		/*
+		 * What mm did not show may still be right: had it gone, an
+		 * invalidation would have cleared the entry.
+		 */
+		if (new && new != *entry) {
+			added += !*entry;
+			published++;
+			*entry = new;
+		}
+		if (usable == n && (*entry & need) == need)
+			usable++;
+	}
+
+	slot->npresent += added;
+	chunk->npresent += added;
+	atomic_long_add(added, &chunk->mirror->npages);
+	odp_count_add(chunk->mirror, ODP_COUNT_PAGES, published);
+	return usable;
+}
+
+/*
+ * hmm_range_fault() says -EFAULT for everything that handle_mm_fault() refuses
+ * (hmm_vma_fault() in mm/hmm.c of 7.2), out of memory too, which is no reason
+ * to tell a peer that its access was wrong. Ask again, page by page, with the
+ * call that tells causes apart. Called with mmap_lock held shared.
+ */
+static int odp_fault_cause(struct mm_struct *mm, const struct hmm_range *range,
+			   bool write)
+{
+	unsigned int flags = FAULT_FLAG_REMOTE | (write ? FAULT_FLAG_WRITE : 0);
+	unsigned long va;
+	int err;
+
+	for (va = range->start; va < range->end; va += PAGE_SIZE) {
+		err = fixup_user_fault(mm, va, flags, NULL);
+		if (err)
+			return err;
+	}
+	return -EBUSY;
+}
+
+static int odp_ask_mm(struct odp_chunk *chunk, struct hmm_range *range,
+		      bool write, bool may_wait)
+{
+	struct mm_struct *mm = chunk->notifier.mm;
+	bool fault = range->default_flags & HMM_PFN_REQ_FAULT;
+	int err;
+
+	range->notifier_seq = mmu_interval_read_begin(&chunk->notifier);
+	if (may_wait)
+		mmap_read_lock(mm);
+	else if (!mmap_read_trylock(mm))
+		return -EAGAIN;
+
+	err = hmm_range_fault(range);
+	if (err == -EFAULT && fault)
+		err = odp_fault_cause(mm, range, write);
+	mmap_read_unlock(mm);
+	return err;
+}
+
+/**
+ * odp_fault_slot - look up or fault in part of a slot and publish it
+ * @chunk: the chunk, kept by odp_chunk_begin_fault(), not locked
+ * @first: first address
+ * @last: last address, in the same slot
+ * @fault: call the fault handlers for what is absent; else only look
+ * @write: fault for writing
+ * @may_wait: wait for mmap_lock
+ *
+ * A published entry must not be older than an invalidation of its address.
+ * mmu_interval_read_retry() would tell, but for the whole chunk, and throw away
+ * faults that nothing happened to. So each slot has a sequence that the
+ * notifier callback raises, under the chunk's lock, after it called
+ * mmu_interval_set_seq(). It is read first, then mmu_interval_read_begin() is
+ * called: an invalidation whose callback came before the reading is over when
+ * mmu_interval_read_begin() returns, and one whose callback comes later is
+ * seen when the sequence is compared under the lock.
+ *
+ * Context: process context, may sleep; holds a reference on the mm's users.
+ *
+ * Return: how many pages from @first on are usable, at least 1 if @fault; or
+ * -EFAULT: nothing usable is mapped there
+ * -EPERM: for writing, in a mapping that is not writable
+ * -ENOMEM: no memory, for the page or for the table
+ * -EAGAIN: too many invalidations, or mmap_lock is taken and not @may_wait
+ */
+long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
+		    unsigned long last, bool fault, bool write, bool may_wait)
+{
+	unsigned long npages = (last >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1;
+	struct odp_slot *slot = odp_slot(chunk, first);
+	unsigned long stack[ODP_STACK_PAGES];
+	struct odp_leaf *spare = NULL;
+	struct hmm_range range = {
+		.notifier = &chunk->notifier,
+		.start = first & PAGE_MASK,
+		.end = (first & PAGE_MASK) + (npages << PAGE_SHIFT),
+		.hmm_pfns = stack,
+	};
+	int tries = fault ? ODP_FAULT_TRIES : 1;
+	u32 sequence;
+	long ret;
+
+	if (fault)
+		range.default_flags = HMM_PFN_REQ_FAULT |
+				      (write ? HMM_PFN_REQ_WRITE : 0);
+	if (npages > ODP_STACK_PAGES) {
+		range.hmm_pfns = kmalloc_array(npages, sizeof(*stack),
+					       GFP_KERNEL);
+		if (!range.hmm_pfns)
+			return -ENOMEM;
+	}
+
+	for (;;) {
+		/* Allocated here because nothing is under the chunk's lock. */
+		if (!spare && !READ_ONCE(slot->leaf)) {
+			spare = kzalloc(sizeof(*spare), GFP_KERNEL_ACCOUNT);
+			ret = -ENOMEM;
+			if (!spare)
+				break;
+		}
+
+		/* Pairs with the release in odp_chunk_invalidate_locked(). */
+		sequence = smp_load_acquire(&slot->sequence);
+		memset(range.hmm_pfns, 0, npages * sizeof(*stack));
+		ret = odp_ask_mm(chunk, &range, write, may_wait);
+		if (ret && ret != -EBUSY)
+			break;
+
+		if (!ret) {
+			down_write(&chunk->lock);
+			if (slot->sequence == sequence &&
+			    (slot->leaf || spare)) {
+				if (!slot->leaf) {
+					WRITE_ONCE(slot->leaf, spare);
+					atomic_long_inc(&chunk->mirror->nleaves);
+					spare = NULL;
+				}
+				ret = odp_publish_locked(chunk, slot, &range,
+							 write);
+				if (!slot->npresent)
+					odp_chunk_free_leaf_locked(chunk, slot);
+				up_write(&chunk->lock);
+				break;
+			}
+			up_write(&chunk->lock);
+		}
+
+		odp_count(chunk->mirror, ODP_COUNT_COLLISIONS);
+		ret = -EAGAIN;
+		if (!--tries)
+			break;
+		cond_resched();
+	}
+
+	kfree(spare);
+	if (range.hmm_pfns != stack)
+		kfree(range.hmm_pfns);
+	/* mm said yes, but to a page that we refuse. */
+	if (fault && !ret)
+		ret = -EFAULT;
+	return ret;
+}
+
+static void odp_request_put(struct odp_request *request)
+{
+	if (!refcount_dec_and_test(&request->ref))
+		return;
+	odp_mirror_put(request->mirror);
+	kfree(request);
+}
+
+/**
+ * odp_mm_get - take the owner's address space for the length of a fault
+ * @mirror: the mirror
+ * @charge: out, for odp_mm_put()
+ *
+ * What is allocated until odp_mm_put() is charged to the owner's cgroup.
+ *
+ * Return: false after the owner's exit.
+ */
+bool odp_mm_get(struct odp_mirror *mirror, struct odp_charge *charge)
+{
+	if (!mmget_not_zero(mirror->mm))
+		return false;
+	charge->memcg = get_mem_cgroup_from_mm(mirror->mm);
+	charge->old = set_active_memcg(charge->memcg);
+	return true;
+}
+
+/**
+ * odp_mm_put - the counterpart of odp_mm_get()
+ * @mirror: the mirror
+ * @charge: from odp_mm_get()
+ *
+ * The last user would tear the address space down, into our own callbacks; a
+ * work item of mm does that instead.
+ */
+void odp_mm_put(struct odp_mirror *mirror, struct odp_charge *charge)
+{
+	set_active_memcg(charge->old);
+	mem_cgroup_put(charge->memcg);
+	mmput_async(mirror->mm);
+}
+
+/* 0, or an errno as for odp_fault_slot(). The mm is held. */
+static int odp_request_fault(struct odp_request *request)
+{
+	struct odp_chunk *chunk;
+	long ret;
+
+	chunk = odp_chunk_begin_fault(request->mirror, request->first);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+
+	odp_count(request->mirror, ODP_COUNT_FAULTS);
+	ret = odp_fault_slot(chunk, request->first, request->intent_last,
+			     true, request->write, true);
+	/* The wish must not spoil the need: past the end of the file, say. */
+	if ((ret == -EFAULT || ret == -EPERM) &&
+	    request->intent_last > request->last)
+		ret = odp_fault_slot(chunk, request->first, request->last,
+				     true, request->write, true);
+	odp_chunk_end_fault(chunk);
+	return ret < 0 ? ret : 0;
+}
+
+static void odp_request_work(struct work_struct *work)
+{
+	struct odp_request *request = container_of(work, struct odp_request,
+						   work);
+	struct odp_mirror *mirror = request->mirror;
+	struct odp_charge charge;
+	int err = -EFAULT;
+
+	/* Not after exit: then there is nothing to fault in. */
+	if (odp_mm_get(mirror, &charge)) {
+		err = odp_request_fault(request);
+		odp_mm_put(mirror, &charge);
+	}
+	if (err)
+		odp_count(mirror, ODP_COUNT_ERRORS);
+
+	spin_lock(&mirror->faults_lock);
+	list_del(&request->list);
+	spin_unlock(&mirror->faults_lock);
+	request->error = err;
+	complete_all(&request->done);
+	odp_request_put(request);
+}
+
+static struct odp_request *odp_request_find_locked(struct odp_mirror *mirror,
+						   unsigned long first,
+						   unsigned long last,
+						   bool write)
+{
+	struct odp_request *request;
+
+	lockdep_assert_held(&mirror->faults_lock);
+
+	list_for_each_entry(request, &mirror->faults, list)
+		if (request->first <= first && last <= request->intent_last &&
+		    (request->write || !write))
+			return request;
+	return NULL;
+}
+
+/* Join the request that covers the range, or start one. Takes a reference. */
+static struct odp_request *odp_request_get(struct odp_mirror *mirror,
+					   unsigned long first,
+					   unsigned long last,
+					   unsigned long intent_last,
+					   bool write)
+{
+	struct odp_request *request, *new;
+
+	new = kzalloc(sizeof(*new), GFP_KERNEL);
+	if (!new)
+		return NULL;
+	INIT_WORK(&new->work, odp_request_work);
+	refcount_set(&new->ref, 2);
+	new->mirror = mirror;
+	new->first = first;
+	new->last = last;
+	new->intent_last = intent_last;
+	new->write = write;
+	init_completion(&new->done);
+
+	spin_lock(&mirror->faults_lock);
+	request = odp_request_find_locked(mirror, first, last, write);
+	if (request) {
+		refcount_inc(&request->ref);
+	} else {
+		odp_mirror_get(mirror);
+		list_add_tail(&new->list, &mirror->faults);
+	}
+	spin_unlock(&mirror->faults_lock);
+
+	if (request) {
+		kfree(new);
+		return request;
+	}
+	queue_work(odp_wq, &new->work);
+	return new;
+}
+
+/*
+ * How a finished request ended for somebody who wanted [first, last]: the error
+ * of a request that needed other pages, or write permission, is not theirs.
+ */
+static int odp_request_result(const struct odp_request *request,
+			      unsigned long first, unsigned long last,
+			      bool write)
+{
+	if (request->first <= first && last <= request->last &&
+	    request->write == write)
+		return request->error;
+	return 0;
+}
+
+/*
+ * Take the chunk of an address for the length of a fault, and mirror what the
+ * owner has present there. Keeping the chunk until the caller has what it
+ * wants spares it from being retired and made again in between.
+ *
+ * @usable: out; how many pages from @first on are usable, or an errno
+ */
+static struct odp_chunk *odp_snapshot(struct odp_mirror *mirror,
+				      unsigned long first, unsigned long last,
+				      bool write, long *usable)
+{
+	struct odp_charge charge;
+	struct odp_chunk *chunk;
+
+	if (!odp_mm_get(mirror, &charge))
+		return ERR_PTR(-EFAULT);
+
+	chunk = odp_chunk_begin_fault(mirror, first);
+	if (!IS_ERR(chunk)) {
+		odp_count(mirror, ODP_COUNT_SNAPSHOTS);
+		*usable = odp_fault_slot(chunk, first, last, false, write,
+					 false);
+	}
+	odp_mm_put(mirror, &charge);
+	return chunk;
+}
+
+/**
+ * odp_fault - make pages usable
+ * @window: whose counters to raise
+ * @first: first address
+ * @last: last address that the caller needs
+ * @intent_last: last address that it will need soon; not below @last
+ * @write: for writing
+ *
+ * Makes progress from @first on, and not further than the 2 MiB that @first is
+ * in: the caller looks again at what it has. Waits ODP_FAULT_WAIT_MS at most
+ * for the fault, which goes on if that is not enough.
+ *
+ * Context: process context, may sleep; no chunk is locked.
+ *
+ * Return: 0, or
+ * -EFAULT: nothing usable is mapped there, or the process is gone
+ * -EPERM: for writing, in a mapping that is not writable
+ * -ENOMEM: no memory; worth trying again
+ * -EAGAIN: not resolved yet; try again
+ */
+int odp_fault(struct odp_window *window, unsigned long first,
+	      unsigned long last, unsigned long intent_last, bool write)
+{
+	struct odp_mirror *mirror = window->mirror;
+	struct odp_request *request;
+	struct odp_chunk *chunk;
+	unsigned long left;
+	long usable;
+	int err;
+
+	if (first >= mirror->mm->task_size)
+		return -EFAULT;
+	last = min(last, odp_slot_last(first));
+	intent_last = min3(intent_last, odp_slot_last(first),
+			   mirror->mm->task_size - 1);
+	intent_last = max(intent_last, last);
+
+	chunk = odp_snapshot(mirror, first, intent_last, write, &usable);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+	if (usable > 0) {
+		odp_chunk_end_fault(chunk);
+		return 0;
+	}
+
+	err = -ENOMEM;
+	request = odp_request_get(mirror, first, last, intent_last, write);
+	if (request) {
+		atomic64_inc(&window->faults);
+		left = wait_for_completion_timeout(&request->done,
+					msecs_to_jiffies(ODP_FAULT_WAIT_MS));
+		err = -EAGAIN;
+		if (left)
+			err = odp_request_result(request, first, last, write);
+		odp_request_put(request);
+	}
+	odp_chunk_end_fault(chunk);
+	return err;
+}

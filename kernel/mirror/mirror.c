@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Mirrors: one per (owner, mm).
+ *
+ * All regions that a process registers on a device share one mirror, so that
+ * ten thousand of them over one buffer hold one copy of its entries and one
+ * notifier. The list is short (processes that use the device) and is walked
+ * only when a region is registered, so it is a list.
+ *
+ * mirror->ref has one reference for "there are windows" and one for each fault
+ * in flight. The last window takes the mirror off the list at once, so a later
+ * registration starts a new one, even while an old fault is stuck in a frozen
+ * file system.
+ */
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "mirror.h"
+
+struct workqueue_struct *odp_wq;
+
+static DEFINE_MUTEX(odp_mirrors_lock);
+static LIST_HEAD(odp_mirrors);
+static u32 odp_next_id;
+
+static struct odp_mirror *odp_mirror_alloc(const void *owner,
+					   struct mm_struct *mm)
+{
+	struct odp_mirror *mirror;
+
+	mirror = kzalloc(sizeof(*mirror), GFP_KERNEL_ACCOUNT);
+	if (!mirror)
+		return NULL;
+
+	kref_init(&mirror->ref);
+	mirror->owner = owner;
+	mirror->mm = mm;
+	mmgrab(mm);
+	mirror->pid = task_tgid_nr(current);
+	mirror->id = ++odp_next_id;
+	xa_init(&mirror->chunks);
+	init_llist_head(&mirror->retired);
+	INIT_WORK(&mirror->reclaim, odp_chunks_reclaim);
+	spin_lock_init(&mirror->faults_lock);
+	INIT_LIST_HEAD(&mirror->faults);
+	return mirror;
+}
+
+/**
+ * odp_mirror_open - find or make the mirror of an mm, for one more window
+ * @owner: the device
+ * @mm: the address space
+ *
+ * Context: process context, may sleep. Takes odp_mirrors_lock.
+ *
+ * Return: the mirror, or NULL when there is no memory for one.
+ */
+struct odp_mirror *odp_mirror_open(const void *owner, struct mm_struct *mm)
+{
+	struct odp_mirror *mirror;
+
+	mutex_lock(&odp_mirrors_lock);
+	list_for_each_entry(mirror, &odp_mirrors, list)
+		if (mirror->owner == owner && mirror->mm == mm)
+			goto found;
+
+	mirror = odp_mirror_alloc(owner, mm);
+	if (!mirror)
+		goto unlock;
+	list_add(&mirror->list, &odp_mirrors);
+found:
+	WRITE_ONCE(mirror->windows, mirror->windows + 1);
+unlock:
+	mutex_unlock(&odp_mirrors_lock);
+	return mirror;
+}
+
+/**
+ * odp_mirror_close - a window of the mirror is gone
+ * @mirror: the mirror
+ *
+ * Does not wait for faults in flight: they hold the mirror, not the window.
+ *
+ * Context: process context, may sleep.
+ */
+void odp_mirror_close(struct odp_mirror *mirror)
+{
+	bool last;
+
+	mutex_lock(&odp_mirrors_lock);
+	WRITE_ONCE(mirror->windows, mirror->windows - 1);
+	last = !mirror->windows;
+	if (last)
+		list_del(&mirror->list);
+	mutex_unlock(&odp_mirrors_lock);
+
+	if (last)
+		odp_mirror_put(mirror);
+}
+
+static void odp_mirror_release(struct kref *ref)
+{
+	struct odp_mirror *mirror = container_of(ref, struct odp_mirror, ref);
+
+	odp_chunks_destroy(mirror);
+	mmdrop(mirror->mm);
+	kfree(mirror);
+}
+
+void odp_mirror_get(struct odp_mirror *mirror)
+{
+	kref_get(&mirror->ref);
+}
+
+void odp_mirror_put(struct odp_mirror *mirror)
+{
+	kref_put(&mirror->ref, odp_mirror_release);
+}
+
+/**
+ * odp_mirrors_each - call a function for every mirror that has windows
+ * @fn: the function; may sleep, may not make or destroy windows
+ * @context: passed to @fn
+ *
+ * Context: process context, may sleep. Holds odp_mirrors_lock.
+ */
+void odp_mirrors_each(void (*fn)(struct odp_mirror *mirror, void *context),
+		      void *context)
+{
+	struct odp_mirror *mirror;
+
+	mutex_lock(&odp_mirrors_lock);
+	list_for_each_entry(mirror, &odp_mirrors, list)
+		fn(mirror, context);
+	mutex_unlock(&odp_mirrors_lock);
+}
+
+/**
+ * odp_mirror_stats - read a mirror's counters
+ * @mirror: the mirror, held by the caller
+ * @stats: out
+ *
+ * Context: any. @stats->windows is read without its lock: a snapshot is all
+ * that is promised.
+ */
+void odp_mirror_stats(struct odp_mirror *mirror, struct odp_mirror_stats *stats)
+{
+	long chunks = atomic_long_read(&mirror->nchunks);
+	long leaves = atomic_long_read(&mirror->nleaves);
+	int i;
+
+	for (i = 0; i < ODP_NR_COUNTERS; i++)
+		stats->count[i] = atomic64_read(&mirror->count[i]);
+	stats->chunks = chunks;
+	stats->pages = atomic_long_read(&mirror->npages);
+	stats->table_bytes = chunks * sizeof(struct odp_chunk) +
+			     leaves * sizeof(struct odp_leaf);
+	stats->windows = READ_ONCE(mirror->windows);
+}
+
+static int __init odp_module_init(void)
+{
+	odp_wq = alloc_workqueue("odp_mirror", WQ_UNBOUND, 0);
+	if (!odp_wq)
+		return -ENOMEM;
+
+	odp_debugfs_init();
+	return 0;
+}
+
+static void __exit odp_module_exit(void)
+{
+	odp_debugfs_exit();
+	/* Faults still in flight hold mirrors: this waits for both. */
+	destroy_workqueue(odp_wq);
+	WARN_ON(!list_empty(&odp_mirrors));
+}
+
+module_init(odp_module_init);
+module_exit(odp_module_exit);
+
+MODULE_DESCRIPTION("Mirror of a process address space for page-faulting devices");
+MODULE_LICENSE("Dual BSD/GPL");
