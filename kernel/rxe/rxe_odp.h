@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What the converted rxe calls for On-Demand Paging beside what rxe_loc.h
+ * declares already. Included from rxe.h, after rxe_loc.h.
+ *
+ * An access to an ODP region has a third result besides success and error: not
+ * yet. The page is on its way, or memory is short, and repeating the access is
+ * the right thing to do. The responder says so with an RNR NAK, the requester
+ * and the completer hold the packet; the functions here keep the queue pair's
+ * state such that repeating works.
+ */
+#ifndef RXE_ODP_H
+#define RXE_ODP_H
+
+/**
+ * rxe_odp_retryable - tell "not yet" from "no"
+ * @err: from rxe_mr_copy_ahead(), copy_data() or another access
+ *
+ * Return: true if repeating the access is legal and may succeed.
+ */
+static inline bool rxe_odp_retryable(int err)
+{
+	return err == -EAGAIN || err == -ENOMEM;
+}
+
+/**
+ * rxe_mw_check_range - is a request inside the memory window that it names
+ * @mw: the window; referenced
+ * @qp: the queue pair; has the address as the peer names it, counted from the
+ *	window's start if that is zero based, and what is left of the length
+ * @pkt: the request; a FLUSH of the whole region names no range
+ *
+ * Return: 0, or -EINVAL
+ */
+static inline int rxe_mw_check_range(struct rxe_mw *mw, struct rxe_qp *qp,
+				     struct rxe_pkt_info *pkt)
+{
+	u64 base = mw->access & IB_ZERO_BASED ? 0 : mw->addr;
+	u64 va = qp->resp.va;
+	u64 length = qp->resp.resid;
+
+	if (pkt->mask & RXE_FLUSH_MASK && feth_sel(pkt) == IB_FLUSH_MR)
+		return 0;
+	if (va < base || length > mw->length ||
+	    va - base > mw->length - length)
+		return -EINVAL;
+	return 0;
+}
+
+int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
+		      unsigned int length, u64 ahead,
+		      enum rxe_mr_copy_dir dir);
+void rxe_odp_mr_release(struct rxe_mr *mr);
+
+enum resp_states rxe_odp_resp_error(struct rxe_qp *qp,
+				    struct rxe_pkt_info *pkt, int err,
+				    enum resp_states state);
+enum resp_states rxe_odp_resp_state(struct rxe_qp *qp,
+				    enum resp_states state);
+enum resp_states rxe_odp_read_error(struct rxe_qp *qp,
+				    struct rxe_pkt_info *pkt, int err);
+enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
+				    struct rxe_pkt_info *pkt, int err);
+void rxe_odp_requeue_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt);
+
+#endif /* RXE_ODP_H */
