@@ -20,7 +20,7 @@ static struct odp_chunk *odp_chunk_alloc(struct odp_mirror *mirror,
 {
 	struct odp_chunk *chunk;
 
-	chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	chunk = kzalloc_obj(*chunk, GFP_KERNEL_ACCOUNT);
 	if (!chunk)
 		return NULL;
 

@@ -24,9 +24,9 @@
 
 /*
  * How long an access waits for its fault. Less than the shortest
- * acknowledgement time-out that applications commonly use (14, that is 67 ms:
- * IBTA 9.7.6.1.3), so that the answer "not ready" gets out before the peer
- * sends again.
+ * time-out for an ACK that applications commonly use (14, that is 67 ms: IBTA
+ * 9.7.6.1.3), so that the answer "not ready" gets out before the peer sends
+ * again.
  */
 #define ODP_FAULT_WAIT_MS	40
 
@@ -180,7 +180,7 @@ static int odp_ask_mm(struct odp_chunk *chunk, struct hmm_range *range,
  * @last: last address, in the same slot
  * @fault: call the fault handlers for what is absent; else only look
  * @write: fault for writing
- * @may_wait: wait for mmap_lock
+ * @may_wait: wait for mmap_lock, and start over when an invalidation collides
  *
  * A published entry must not be older than an invalidation of its address.
  * mmu_interval_read_retry() would tell, but for the whole chunk, and throw away
@@ -212,7 +212,7 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 		.end = (first & PAGE_MASK) + (npages << PAGE_SHIFT),
 		.hmm_pfns = stack,
 	};
-	int tries = fault ? ODP_FAULT_TRIES : 1;
+	int tries = may_wait ? ODP_FAULT_TRIES : 1;
 	u32 sequence;
 	long ret;
 
@@ -229,7 +229,7 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 	for (;;) {
 		/* Allocated here because nothing is under the chunk's lock. */
 		if (!spare && !READ_ONCE(slot->leaf)) {
-			spare = kzalloc(sizeof(*spare), GFP_KERNEL_ACCOUNT);
+			spare = kzalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
 			ret = -ENOMEM;
 			if (!spare)
 				break;
@@ -389,7 +389,7 @@ static struct odp_request *odp_request_get(struct odp_mirror *mirror,
 {
 	struct odp_request *request, *new;
 
-	new = kzalloc(sizeof(*new), GFP_KERNEL);
+	new = kzalloc_obj(*new, GFP_KERNEL);
 	if (!new)
 		return NULL;
 	INIT_WORK(&new->work, odp_request_work);
@@ -431,6 +431,23 @@ static int odp_request_result(const struct odp_request *request,
 	    request->write == write)
 		return request->error;
 	return 0;
+}
+
+static int odp_request_and_wait(struct odp_mirror *mirror, unsigned long first,
+				unsigned long last, unsigned long intent_last,
+				bool write)
+{
+	unsigned long timeout = msecs_to_jiffies(ODP_FAULT_WAIT_MS);
+	struct odp_request *request;
+	int err = -EAGAIN;
+
+	request = odp_request_get(mirror, first, last, intent_last, write);
+	if (!request)
+		return -ENOMEM;
+	if (wait_for_completion_timeout(&request->done, timeout))
+		err = odp_request_result(request, first, last, write);
+	odp_request_put(request);
+	return err;
 }
 
 /*
@@ -484,9 +501,7 @@ int odp_fault(struct odp_window *window, unsigned long first,
 	      unsigned long last, unsigned long intent_last, bool write)
 {
 	struct odp_mirror *mirror = window->mirror;
-	struct odp_request *request;
 	struct odp_chunk *chunk;
-	unsigned long left;
 	long usable;
 	int err;
 
@@ -505,17 +520,8 @@ int odp_fault(struct odp_window *window, unsigned long first,
 		return 0;
 	}
 
-	err = -ENOMEM;
-	request = odp_request_get(mirror, first, last, intent_last, write);
-	if (request) {
-		atomic64_inc(&window->faults);
-		left = wait_for_completion_timeout(&request->done,
-					msecs_to_jiffies(ODP_FAULT_WAIT_MS));
-		err = -EAGAIN;
-		if (left)
-			err = odp_request_result(request, first, last, write);
-		odp_request_put(request);
-	}
+	atomic64_inc(&window->faults);
+	err = odp_request_and_wait(mirror, first, last, intent_last, write);
 	odp_chunk_end_fault(chunk);
 	return err;
 }

@@ -31,7 +31,7 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 {
 	struct odp_mirror *mirror;
 
-	mirror = kzalloc(sizeof(*mirror), GFP_KERNEL_ACCOUNT);
+	mirror = kzalloc_obj(*mirror, GFP_KERNEL_ACCOUNT);
 	if (!mirror)
 		return NULL;
 

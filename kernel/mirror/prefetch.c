@@ -62,6 +62,9 @@ static int odp_prefetch_slot(struct odp_prefetch *prefetch, unsigned long last)
 		odp_chunk_end_fault(chunk);
 	}
 	odp_mm_put(mirror, &charge);
+	/* Present now and gone at once is as good as absent. */
+	if (!fault && ret == -EAGAIN)
+		ret = 0;
 	return ret < 0 ? ret : 0;
 }
 
@@ -127,7 +130,7 @@ struct odp_prefetch *odp_prefetch_start(struct odp_window *window, u64 iova,
 	if (va + length - 1 >= mirror->mm->task_size)
 		return ERR_PTR(-EFAULT);
 
-	prefetch = kzalloc(sizeof(*prefetch), GFP_KERNEL_ACCOUNT);
+	prefetch = kzalloc_obj(*prefetch, GFP_KERNEL_ACCOUNT);
 	if (!prefetch)
 		return ERR_PTR(-ENOMEM);
 	if (atomic_inc_return(&mirror->nprefetches) > ODP_PREFETCHES_MAX) {

@@ -66,7 +66,7 @@ int rxe_odp_mr_init_user(struct rxe_dev *rxe, u64 start, u64 length,
 			return -EFAULT;
 	}
 
-	odp = kzalloc(sizeof(*odp), GFP_KERNEL_ACCOUNT);
+	odp = kzalloc_obj(*odp, GFP_KERNEL_ACCOUNT);
 	if (!odp)
 		return -ENOMEM;
 	err = odp_window_init(&odp->window, &rxe->ib_dev, current->mm, iova,

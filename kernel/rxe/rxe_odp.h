@@ -47,6 +47,7 @@ static inline int rxe_mw_check_range(struct rxe_mw *mw, struct rxe_qp *qp,
 	return 0;
 }
 
+#if IS_ENABLED(CONFIG_INFINIBAND_ON_DEMAND_PAGING)
 int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
 		      unsigned int length, u64 ahead,
 		      enum rxe_mr_copy_dir dir);
@@ -62,5 +63,50 @@ enum resp_states rxe_odp_read_error(struct rxe_qp *qp,
 enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
 				    struct rxe_pkt_info *pkt, int err);
 void rxe_odp_requeue_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt);
+#else /* no region is an ODP region, nothing has to be repeated */
+static inline int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
+				    unsigned int length, u64 ahead,
+				    enum rxe_mr_copy_dir dir)
+{
+	return rxe_mr_copy(mr, iova, addr, length, dir);
+}
+
+static inline void rxe_odp_mr_release(struct rxe_mr *mr)
+{
+}
+
+static inline enum resp_states rxe_odp_resp_error(struct rxe_qp *qp,
+						  struct rxe_pkt_info *pkt,
+						  int err,
+						  enum resp_states state)
+{
+	return state;
+}
+
+static inline enum resp_states rxe_odp_resp_state(struct rxe_qp *qp,
+						  enum resp_states state)
+{
+	return state;
+}
+
+static inline enum resp_states rxe_odp_read_error(struct rxe_qp *qp,
+						  struct rxe_pkt_info *pkt,
+						  int err)
+{
+	return RESPST_ERR_RKEY_VIOLATION;
+}
+
+static inline enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
+						  struct rxe_pkt_info *pkt,
+						  int err)
+{
+	return err == -ENOSPC ? RESPST_ERR_LENGTH : RESPST_ERR_MALFORMED_WQE;
+}
+
+static inline void rxe_odp_requeue_response(struct rxe_qp *qp,
+					    struct rxe_pkt_info *pkt)
+{
+}
+#endif
 
 #endif /* RXE_ODP_H */
