@@ -14,6 +14,8 @@
  * held exclusive, if nothing was invalidated meanwhile in the same slot; see
  * odp_fault_slot().
  */
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/hmm.h>
 #include <linux/memcontrol.h>
 #include <linux/memremap.h>
@@ -32,6 +34,9 @@
 
 /* How often a request starts over because of invalidations before it gives up. */
 #define ODP_FAULT_TRIES		64
+
+/* How often a fault looks whether a frozen file system has thawed. */
+#define ODP_THAW_POLL_MS	20
 
 /* Requests up to this size keep their array on the stack. */
 #define ODP_STACK_PAGES		16
@@ -153,11 +158,61 @@ static int odp_fault_cause(struct mm_struct *mm, const struct hmm_range *range,
 	return -EBUSY;
 }
 
+static bool odp_file_is_frozen(struct file *file)
+{
+	struct super_block *sb = file_inode(file)->i_sb;
+
+	return READ_ONCE(sb->s_writers.frozen) >= SB_FREEZE_PAGEFAULT;
+}
+
+/*
+ * A write fault on a shared mapping of a frozen file system sleeps in
+ * sb_start_pagefault() until the thaw, with mmap_lock held: the owner could
+ * then not even unmap the queues of the queue pair that it destroys. So find
+ * out first. Called with mmap_lock held shared. A freeze that begins right
+ * after this look is waited for with the lock held after all.
+ *
+ * Returns the file, referenced, or NULL.
+ */
+static struct file *odp_frozen_file(struct mm_struct *mm,
+				    const struct hmm_range *range)
+{
+	VMA_ITERATOR(vmi, mm, range->start);
+	struct vm_area_struct *vma;
+
+	for_each_vma_range(vmi, vma, range->end)
+		if (vma->vm_file && vma->vm_flags & VM_SHARED &&
+		    odp_file_is_frozen(vma->vm_file))
+			return get_file(vma->vm_file);
+	return NULL;
+}
+
+/*
+ * Wait without a lock, and without waiting for somebody who is gone. Idle,
+ * because this is no hung task. -EBUSY when it is worth asking again.
+ */
+static int odp_wait_for_thaw(struct odp_mirror *mirror, struct file *file)
+{
+	int err = -EBUSY;
+
+	while (odp_file_is_frozen(file)) {
+		if (!READ_ONCE(mirror->windows)) {
+			err = -EFAULT;
+			break;
+		}
+		schedule_timeout_idle(msecs_to_jiffies(ODP_THAW_POLL_MS));
+	}
+	fput(file);
+	return err;
+}
+
+/* As hmm_range_fault(); -EBUSY whenever the caller should start over. */
 static int odp_ask_mm(struct odp_chunk *chunk, struct hmm_range *range,
 		      bool write, bool may_wait)
 {
 	struct mm_struct *mm = chunk->notifier.mm;
 	bool fault = range->default_flags & HMM_PFN_REQ_FAULT;
+	struct file *frozen = NULL;
 	int err;
 
 	range->notifier_seq = mmu_interval_read_begin(&chunk->notifier);
@@ -165,6 +220,13 @@ static int odp_ask_mm(struct odp_chunk *chunk, struct hmm_range *range,
 		mmap_read_lock(mm);
 	else if (!mmap_read_trylock(mm))
 		return -EAGAIN;
+
+	if (fault && write)
+		frozen = odp_frozen_file(mm, range);
+	if (frozen) {
+		mmap_read_unlock(mm);
+		return odp_wait_for_thaw(chunk->mirror, frozen);
+	}
 
 	err = hmm_range_fault(range);
 	if (err == -EFAULT && fault)

@@ -428,6 +428,26 @@ void rxe_odp_requeue_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt)
 	skb_queue_head(&qp->resp_pkts, skb_get(skb));
 }
 
+/**
+ * rxe_odp_stop_qp - have a queue pair's tasks drop what they hold
+ * @qp: the queue pair, which is being destroyed
+ *
+ * The tasks look at the queue pair each time they come back to a packet that
+ * waits for its page, and empty their queues when it is not valid any more.
+ *
+ * Context: process context.
+ */
+void rxe_odp_stop_qp(struct rxe_qp *qp)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&qp->state_lock, flags);
+	qp->valid = 0;
+	rxe_sched_task(&qp->recv_task);
+	rxe_sched_task(&qp->send_task);
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+}
+
 static struct odp_prefetch *rxe_odp_prefetch_sge(struct rxe_pd *pd,
 						 const struct ib_sge *sge,
 						 enum odp_prefetch_mode mode)

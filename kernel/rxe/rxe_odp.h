@@ -63,6 +63,7 @@ enum resp_states rxe_odp_read_error(struct rxe_qp *qp,
 enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
 				    struct rxe_pkt_info *pkt, int err);
 void rxe_odp_requeue_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt);
+void rxe_odp_stop_qp(struct rxe_qp *qp);
 #else /* no region is an ODP region, nothing has to be repeated */
 static inline int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
 				    unsigned int length, u64 ahead,
@@ -105,6 +106,10 @@ static inline enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
 
 static inline void rxe_odp_requeue_response(struct rxe_qp *qp,
 					    struct rxe_pkt_info *pkt)
+{
+}
+
+static inline void rxe_odp_stop_qp(struct rxe_qp *qp)
 {
 }
 #endif
