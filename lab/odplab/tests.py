@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0 OR MIT
+"""`odplab test`: runs every test there is, or those that FILTER names, and counts.
+
+Test programs are GoogleTest programs in /build/user/bin/tests, in a folder that says where they run:
+
+  host/      in the lab's root, without a guest
+  lab/       on this machine, against ./odplab itself
+  guest/     in a guest with the converted driver
+  upstream/  in a guest with the kernel's unmodified driver; they assert that its defects are seen
+
+The programs of a folder share one guest. One that crashes it, hangs, or makes its kernel report something
+fails, and the next gets a fresh guest. What the sources look like is checked by checks.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Optional
+
+from . import accelerator, ui
+from .build import Build
+from .checks import Checks
+from .config import Options
+from .errors import FAILED as STATUS_FAILED
+from .gtest import FAILED, PASSED, SKIPPED, Outcome, last_begun, parse_list, parse_report
+from .guest import Guest, Result
+from .selection import Selection
+from .workshop import Workshop
+
+PROGRAMS = "user/bin/tests"
+# Seconds for one program. The slowest takes about a minute under TCG.
+PROGRAM_LIMIT = 600.0
+GUEST_FOLDERS = {"guest": "mirror", "upstream": "upstream"}
+REPORT = "/tmp/odplab-report.xml"
+
+
+class TestRun:
+    __test__ = False
+
+    def __init__(self, workshop: Workshop, options: Options, selection: Selection):
+        self.workshop = workshop
+        self.options = options
+        self.selection = selection
+        self.build = Build(workshop)
+        self.outcomes: list[Outcome] = []
+
+    def run(self) -> int:
+        self.build.everything()
+        self._checks()
+        self._host()
+        self._lab()
+        for folder, rxe in GUEST_FOLDERS.items():
+            self._in_guest(folder, rxe)
+        return self._conclude()
+
+    # What there is to run
+
+    def _chosen(self, folder: str) -> dict[str, list[str]]:
+        """Program -> its chosen tests, for programs with any."""
+        chosen = {}
+        for path in sorted((self.build.output / PROGRAMS / folder).glob("*")):
+            if not os.access(path, os.X_OK) or path.is_dir():
+                continue
+            process = self.workshop.start(
+                [f"/build/{PROGRAMS}/{folder}/{path.name}", "--gtest_list_tests"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            output = process.communicate()[0].decode(errors="replace")
+            tests = parse_list(output)
+            if process.returncode != 0 or not tests:
+                self._note([Outcome(f"{folder}/{path.name}", FAILED, f"cannot list its tests:\n{output}")])
+            names = [name for name in tests if self.selection.takes(f"{folder}/{path.name}/{name}")]
+            if names:
+                chosen[path.name] = names
+        return chosen
+
+    @staticmethod
+    def _arguments(names: list[str], report: str) -> list[str]:
+        return [f"--gtest_filter={':'.join(names)}", f"--gtest_output=xml:{report}"]
+
+    # Where it runs
+
+    def _checks(self) -> None:
+        begun = time.monotonic()
+        for outcome in Checks(self.workshop, self.build).run(self.selection):
+            self._note([outcome], f"{outcome.name}: {outcome.verdict} ({time.monotonic() - begun:.1f} s)")
+            begun = time.monotonic()
+
+    def _host(self) -> None:
+        for program, names in self._chosen("host").items():
+            report = self.build.output / "report.xml"
+            self._program("host", program, self.workshop.start, [f"/build/{PROGRAMS}/host/{program}"], names,
+                          "/build/report.xml", report)  # fmt: skip
+
+    def _lab(self) -> None:
+        for program, names in self._chosen("lab").items():
+            report = self.build.output / "report.xml"
+            argv = [str(self.build.output / PROGRAMS / "lab" / program)]
+            self._program("lab", program, self._start_here, argv, names, str(report), report)
+
+    def _start_here(self, argv: list[str], **popen: object) -> subprocess.Popen:
+        environment = {**os.environ, "ODPLAB": str(self.workshop.paths.checkout / "odplab")}
+        return subprocess.Popen(argv, env=environment, start_new_session=True, **popen)  # type: ignore[call-overload]
+
+    def _program(self, folder: str, program: str, start, argv: list[str], names: list[str], shown: str, report: Path) -> None:
+        """Run a program on this side; shown is the report's path as the program sees it."""
+        begun = time.monotonic()
+        report.unlink(missing_ok=True)
+        process = start(
+            [*argv, *self._arguments(names, shown)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            output = process.communicate(timeout=PROGRAM_LIMIT)[0]
+            how = f"ended with status {process.returncode} and without a report"
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output = process.communicate()[0]
+            how = f"did not end within {PROGRAM_LIMIT:g} s"
+        xml = report.read_bytes() if report.exists() else b""
+        self._finish(f"{folder}/{program}", xml, output.decode(errors="replace"), how, process.returncode, begun)
+
+    def _in_guest(self, folder: str, rxe: str) -> None:
+        guest: Optional[Guest] = None
+        options = dataclasses.replace(self.options, rxe=rxe)
+        for program, names in self._chosen(folder).items():
+            if guest is None:
+                accelerator.choose(self.workshop, options)
+                guest = Guest(self.workshop, options, self.workshop.new_log())
+                with ui.step(f"booting a guest for {folder}/"):
+                    guest.boot()
+            if not self._one_in_guest(guest, folder, program, names):
+                guest.stop()
+                guest = None
+        if guest is not None:
+            guest.stop()
+            guest.forget_logs()
+
+    def _one_in_guest(self, guest: Guest, folder: str, program: str, names: list[str]) -> bool:
+        """Run a program in the guest. False if the guest cannot be used for the next one."""
+        begun = time.monotonic()
+        output, xml = bytearray(), bytearray()
+        argv = [f"/build/{PROGRAMS}/{folder}/{program}", *self._arguments(names, REPORT)]
+        result = guest.run(argv, output, output, timeout=PROGRAM_LIMIT)
+        usable = result.status is not None and not result.reports
+        if usable:
+            guest.run(["cat", REPORT], xml, bytearray(), timeout=60.0)
+            guest.run(["rm", "-f", REPORT], bytearray(), bytearray(), timeout=60.0)
+        how = self._how(result, guest)
+        self._finish(f"{folder}/{program}", bytes(xml), output.decode(errors="replace"), how, result.status, begun)
+        return usable
+
+    @staticmethod
+    def _how(result: Result, guest: Guest) -> str:
+        """Why there is no report, with what the kernel said."""
+        said = [line for report in result.reports for line in report]
+        where = f"the whole console is in {guest.console.log}"
+        if result.timed_out:
+            return "\n".join([f"did not end within {PROGRAM_LIMIT:g} s; {where}", *said, *result.state])
+        if result.status is None:
+            return "\n".join([f"ended the guest; {where}", *(said or guest.console.tail())])
+        if said:
+            return "\n".join([f"made the guest's kernel report the following; {where}", *said])
+        return f"ended with status {result.status} and without a report"
+
+    # Counting
+
+    def _finish(self, name: str, xml: bytes, output: str, how: str, status: Optional[int], begun: float) -> None:
+        """Count one program's outcomes: those of its report, or one failure if it has none."""
+        try:
+            outcomes = parse_report(name, xml)
+        except ElementTree.ParseError:
+            outcomes = []
+        if not outcomes:
+            last = last_begun(output)
+            outcomes = [Outcome(f"{name}/{last}".rstrip("/"), FAILED, f"{how}\nits output:\n{output}")]
+        elif status != 0 and not any(outcome.verdict == FAILED for outcome in outcomes):
+            outcomes.append(Outcome(name, FAILED, f"every test passed, but the program ended with status {status}"))
+        counts = self._counts(outcomes)
+        self._note(outcomes, f"{name}: {counts} ({time.monotonic() - begun:.1f} s)")
+
+    @staticmethod
+    def _counts(outcomes: list[Outcome]) -> str:
+        return ", ".join(f"{sum(o.verdict == v for o in outcomes)} {v}" for v in (PASSED, FAILED, SKIPPED))
+
+    def _note(self, outcomes: list[Outcome], line: str = "") -> None:
+        self.outcomes += outcomes
+        if line:
+            print(line, flush=True)
+        for outcome in outcomes:
+            if outcome.verdict != PASSED:
+                message = outcome.message.strip().replace("\n", "\n    ")
+                print(f"  {outcome.verdict}: {outcome.name}\n    {message}", flush=True)
+
+    def _conclude(self) -> int:
+        failed = [outcome.name for outcome in self.outcomes if outcome.verdict == FAILED]
+        if failed:
+            print("failed:\n  " + "\n  ".join(failed))
+        if not self.outcomes:
+            ui.say(f"no test matches '{self.selection.text}'; names look like guest/matrix/Suite.Test or lint/shellcheck.")
+        print(self._counts(self.outcomes), flush=True)
+        ran = any(outcome.verdict != SKIPPED for outcome in self.outcomes)
+        return 0 if ran and not failed else STATUS_FAILED

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// The cache and what needs no guest: clean, --dry-run, --help.
+
+#include "process.hpp"
+#include "scratch.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+namespace {
+
+using namespace lab_test;
+
+// A cache as the lab leaves it, with something of somebody else's in it.
+class Clean : public testing::Test {
+  protected:
+    void SetUp() override {
+        for (const std::string name :
+             {"root-1", "root-2.unfinished", "build-1/user", "ccache", "log"})
+            std::filesystem::create_directories(odplab / name);
+        write_file(odplab / "use.lock", "");
+        write_file(odplab / "accelerator.json", "{}");
+        write_file(odplab / "root-1/file", "content");
+    }
+
+    outcome clean() const {
+        return run_lab(
+            {.arguments = {"clean"}, .environment = {"XDG_CACHE_HOME=" + cache.path().string()}});
+    }
+
+    scratch cache;
+    std::filesystem::path odplab = cache / "odplab";
+};
+
+TEST_F(Clean, RemovesEverythingAndTheDirectory) {
+    EXPECT_EQ(clean().status, 0);
+    EXPECT_FALSE(std::filesystem::exists(odplab));
+    EXPECT_EQ(clean().status, 0) << "with nothing to remove";
+}
+
+TEST_F(Clean, LeavesWhatIsNotTheLabs) {
+    write_file(odplab / "mine", "mine");
+    EXPECT_EQ(clean().status, 0);
+    EXPECT_EQ(read_file(odplab / "mine"), "mine");
+    EXPECT_FALSE(std::filesystem::exists(odplab / "root-1"));
+}
+
+TEST_F(Clean, RefusesWhileARunUsesTheCache) {
+    const int lock = open((odplab / "use.lock").c_str(), O_RDWR | O_CLOEXEC);
+    ASSERT_GE(lock, 0);
+    ASSERT_EQ(flock(lock, LOCK_SH | LOCK_NB), 0);
+    const outcome end = clean();
+    close(lock);
+    EXPECT_EQ(end.status, 2);
+    EXPECT_NE(end.error.find("odplab: "), std::string::npos) << end.error;
+    EXPECT_TRUE(std::filesystem::exists(odplab / "root-1/file"));
+}
+
+TEST(DryRun, PrintsQemusCommandAndBootsNothing) {
+    const outcome end = run_lab({.arguments = {"run", "--dry-run", "--icount", "--mem", "4G",
+                                               "--pmem", "1G", "--", "true"}});
+    EXPECT_EQ(end.status, 0) << end.error;
+    EXPECT_TRUE(end.out.starts_with("qemu-system-x86_64 ")) << end.out;
+    EXPECT_EQ(end.out.find('\n'), end.out.size() - 1) << "more than one line: " << end.out;
+    for (const std::string word :
+         {"-icount shift=0,sleep=off", "-smp 1", "-m 6144M",
+          "memmap=1024M!4096M memmap=1024M!5120M", "max-ram-below-4g=2147483648"})
+        EXPECT_NE(end.out.find(word), std::string::npos) << "no '" << word << "' in: " << end.out;
+}
+
+TEST(Help, NamesEveryCommandAndOption) {
+    const outcome top = run_lab({.arguments = {"--help"}});
+    EXPECT_EQ(top.status, 0) << top.error;
+    for (const std::string word : {"demo", "test", "run", "shell", "patches", "clean"})
+        EXPECT_NE(top.out.find(word), std::string::npos) << top.out;
+    const outcome run = run_lab({.arguments = {"run", "--help"}});
+    EXPECT_EQ(run.status, 0) << run.error;
+    for (const std::string word : {"--rxe", "--provider", "--kernel", "--smp", "--mem", "--pmem",
+                                   "--icount", "--share", "--timeout", "--mtu", "--dry-run"})
+        EXPECT_NE(run.out.find(word), std::string::npos) << run.out;
+}
+
+} // namespace
