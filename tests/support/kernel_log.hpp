@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// What the kernel logged while a test ran. Nothing that an unprivileged process or a remote peer
+// does may fill the log, so an error case must leave it silent: no warning from anyone, and not one
+// line, at any level, from rxe or the mirror.
+
+#pragma once
+
+#include "memory.hpp"
+
+#include <string>
+#include <vector>
+
+namespace odp_test {
+
+class kernel_log {
+  public:
+    /// Starts at the log's present end.
+    kernel_log();
+    /// The lines since then (or since the last call) that break the rule above.
+    std::vector<std::string> offending_lines();
+
+  private:
+    file messages_;
+};
+
+} // namespace odp_test

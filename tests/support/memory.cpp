@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// Files are made with O_TMPFILE, so that nothing is left when a test dies, in the directories that
+// the lab mounts; the file system and the DAX state of each are checked against what the kind says.
+
+#include "memory.hpp"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <format>
+#include <ostream>
+#include <stdexcept>
+
+namespace odp_test {
+
+namespace {
+
+struct kind_description {
+    const char *name;
+    const char *directory; ///< nullptr: no directory needed
+    long file_system;      ///< statfs's f_type; 0: not checked
+    bool dax;
+};
+
+kind_description describe(memory_kind kind) {
+    switch (kind) {
+    case memory_kind::anonymous:
+        return {"Anonymous", nullptr, 0, false};
+    case memory_kind::tmpfs:
+        return {"Tmpfs", "/dev/shm", TMPFS_MAGIC, false};
+    case memory_kind::memfd:
+        return {"Memfd", nullptr, 0, false};
+    case memory_kind::ext4:
+        return {"Ext4", "/mnt/file", EXT4_SUPER_MAGIC, false};
+    case memory_kind::xfs:
+        return {"Xfs", "/mnt/xfs", XFS_SUPER_MAGIC, false};
+    case memory_kind::ext4_dax:
+        return {"Ext4Dax", "/mnt/dax", EXT4_SUPER_MAGIC, true};
+    case memory_kind::xfs_dax:
+        return {"XfsDax", "/mnt/xfsdax", XFS_SUPER_MAGIC, true};
+    }
+    throw std::logic_error("unknown memory kind");
+}
+
+void verify(const kind_description &wanted, int descriptor) {
+    struct statfs file_system{};
+    checked(fstatfs(descriptor, &file_system), std::format("statfs of {}", wanted.directory));
+    if (file_system.f_type != wanted.file_system)
+        throw std::runtime_error(
+            std::format("{} is on a file system of type {:#x}, not {:#x}; is it mounted?",
+                        wanted.directory, file_system.f_type, wanted.file_system));
+    struct statx attributes{};
+    checked(statx(descriptor, "", AT_EMPTY_PATH, 0, &attributes),
+            std::format("statx of a file in {}", wanted.directory));
+    const bool dax = (attributes.stx_attributes & STATX_ATTR_DAX) != 0;
+    if (dax != wanted.dax)
+        throw std::runtime_error(std::format("a file in {} {} DAX; check its mount options",
+                                             wanted.directory, dax ? "uses" : "does not use"));
+}
+
+} // namespace
+
+std::string kind_name(memory_kind kind) {
+    return describe(kind).name;
+}
+
+void PrintTo(memory_kind kind, std::ostream *out) {
+    *out << kind_name(kind);
+}
+
+bool has_file(memory_kind kind) {
+    return kind != memory_kind::anonymous;
+}
+
+std::size_t page_size() {
+    static const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    return size;
+}
+
+void *lonely_va() {
+    static std::uintptr_t next = std::uintptr_t{16} << 40;
+    next += std::uintptr_t{1} << 30;
+    return reinterpret_cast<void *>(next);
+}
+
+file::~file() {
+    if (descriptor_ != -1)
+        close(descriptor_);
+}
+
+void file::truncate(std::size_t length) const {
+    checked(ftruncate(descriptor_, static_cast<off_t>(length)), "truncating a file");
+}
+
+void file::punch_hole(std::size_t start, std::size_t length) const {
+    checked(fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      static_cast<off_t>(start), static_cast<off_t>(length)),
+            "punching a hole into a file");
+}
+
+void file::read(std::span<std::uint8_t> bytes, std::size_t start) const {
+    while (!bytes.empty()) {
+        const auto count =
+            checked(pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(start)),
+                    "reading a file");
+        if (count == 0)
+            throw std::runtime_error("reading a file: it is shorter than expected");
+        bytes = bytes.subspan(static_cast<std::size_t>(count));
+        start += static_cast<std::size_t>(count);
+    }
+}
+
+void file::write(std::span<const std::uint8_t> bytes, std::size_t start) const {
+    while (!bytes.empty()) {
+        const auto count = static_cast<std::size_t>(
+            checked(pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(start)),
+                    "writing a file"));
+        bytes = bytes.subspan(count);
+        start += count;
+    }
+}
+
+file make_file(memory_kind kind) {
+    const auto wanted = describe(kind);
+    if (kind == memory_kind::memfd)
+        return file(checked(memfd_create("odp-test", MFD_CLOEXEC), "creating a memfd"));
+    if (wanted.directory == nullptr)
+        throw std::logic_error(std::format("{} memory has no file", wanted.name));
+    file result(checked(open(wanted.directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600),
+                        std::format("creating a file in {}", wanted.directory)));
+    verify(wanted, result.descriptor());
+    return result;
+}
+
+mapping::mapping(std::size_t length, int protection, int flags, int descriptor, std::size_t offset,
+                 void *at) {
+    void *const address =
+        mmap(at, length, protection, flags, descriptor, static_cast<off_t>(offset));
+    if (address == MAP_FAILED)
+        fail_with_errno(std::format("mapping {} bytes", length));
+    bytes_ = {static_cast<std::uint8_t *>(address), length};
+}
+
+void mapping::unmap() {
+    if (!bytes_.empty())
+        munmap(bytes_.data(), bytes_.size());
+    bytes_ = {};
+}
+
+void mapping::protect(int protection) const {
+    checked(mprotect(bytes_.data(), bytes_.size(), protection), "changing a mapping's protection");
+}
+
+void mapping::advise(int advice) const {
+    checked(madvise(bytes_.data(), bytes_.size(), advice),
+            std::format("madvise({}) on a mapping", advice));
+}
+
+void mapping::page_out() const {
+    // A page that was faulted in on another CPU, such as by the driver's thread, may still wait in
+    // that CPU's batch for the LRU lists, where reclaim does not find it. The call empties only the
+    // batch of the CPU that it runs on.
+    cpu_set_t allowed;
+    checked(sched_getaffinity(0, sizeof allowed, &allowed), "asking for this thread's CPUs");
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed))
+            continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        checked(sched_setaffinity(0, sizeof one, &one), "moving to another CPU");
+        advise(MADV_PAGEOUT);
+    }
+    checked(sched_setaffinity(0, sizeof allowed, &allowed), "restoring this thread's CPUs");
+    advise(MADV_PAGEOUT); // with every batch empty
+}
+
+void mapping::replace_by(const file &other) const {
+    if (mmap(bytes_.data(), bytes_.size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+             other.descriptor(), 0) == MAP_FAILED)
+        fail_with_errno("mapping a file over another mapping");
+}
+
+void mapping::move() {
+    // A reservation elsewhere first, so that the new place is certainly another one.
+    mapping place(bytes_.size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+    void *const moved = mremap(bytes_.data(), bytes_.size(), bytes_.size(),
+                               MREMAP_MAYMOVE | MREMAP_FIXED, place.data());
+    if (moved == MAP_FAILED)
+        fail_with_errno("moving a mapping");
+    bytes_ = std::exchange(place.bytes_, {});
+}
+
+memory::memory(memory_kind wanted, std::size_t length) : kind(wanted) {
+    if (!has_file(kind)) {
+        map = mapping(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+        return;
+    }
+    backing = make_file(kind);
+    backing.truncate(length);
+    map = mapping(length, PROT_READ | PROT_WRITE, MAP_SHARED, backing.descriptor());
+}
+
+} // namespace odp_test

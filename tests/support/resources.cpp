@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// Object counts come from `rdma resource show` in its JSON form; mirror counters from the mirror
+// core's summary in debugfs, lines of "mirror ID pid PID NAME VALUE".
+
+#include "resources.hpp"
+
+#include "error.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <format>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+namespace odp_test {
+
+namespace {
+
+constexpr const char *mirror_summary = "/sys/kernel/debug/odp_mirror/summary";
+
+struct pipe_closer {
+    void operator()(std::FILE *stream) const noexcept { pclose(stream); }
+};
+
+std::string output_of(const std::string &command) {
+    const std::unique_ptr<std::FILE, pipe_closer> stream(popen(command.c_str(), "r"));
+    if (!stream)
+        fail_with_errno("running " + command);
+    std::string output;
+    char buffer[4096];
+    while (const auto count = std::fread(buffer, 1, sizeof buffer, stream.get()))
+        output.append(buffer, count);
+    return output;
+}
+
+} // namespace
+
+resource_counts count_resources(const std::string &device_name) {
+    const auto command = "rdma -j resource show " + device_name;
+    const auto answer = nlohmann::json::parse(output_of(command), nullptr, false);
+    if (!answer.is_array() || answer.empty())
+        throw std::runtime_error(std::format("'{}' did not answer with a list of counts", command));
+    resource_counts counts;
+    for (const auto &[name, value] : answer.front().items())
+        if (value.is_number_unsigned() && name != "ifindex")
+            counts[name] = value.get<std::uint64_t>();
+    if (!counts.contains("qp"))
+        throw std::runtime_error(std::format("'{}' names no queue pairs", command));
+    return counts;
+}
+
+mirror_counters read_mirror_counters(int pid) {
+    std::ifstream summary(mirror_summary);
+    mirror_counters counters;
+    std::string line;
+    while (std::getline(summary, line)) {
+        std::istringstream words(line);
+        std::string mirror;
+        std::string id;
+        std::string pid_word;
+        std::string name;
+        int owner = 0;
+        std::uint64_t value = 0;
+        if (words >> mirror >> id >> pid_word >> owner >> name >> value && owner == pid)
+            counters[name] += value;
+    }
+    return counters;
+}
+
+bool becomes_true(const std::function<bool()> &condition, std::chrono::milliseconds deadline) {
+    const auto end = std::chrono::steady_clock::now() + deadline;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() >= end)
+            return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return true;
+}
+
+} // namespace odp_test

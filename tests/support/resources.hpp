@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// Counts that must come back to where they were: the verbs objects that the RDMA core knows, and
+// what the mirrors hold. Both are read from the kernel, not from the test's own bookkeeping.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+namespace odp_test {
+
+/// Live objects of one device: "pd", "cq", "qp", "mr", "ctx", ...
+using resource_counts = std::map<std::string, std::uint64_t>;
+
+resource_counts count_resources(const std::string &device_name);
+
+/// The counters of this process's mirrors, summed over devices; empty without mirror statistics.
+using mirror_counters = std::map<std::string, std::uint64_t>;
+
+mirror_counters read_mirror_counters(int pid);
+
+/// Polls until @condition holds; false when it does not within the time. For things that the kernel
+/// finishes soon after the call that started them, such as taking down an empty chunk.
+bool becomes_true(const std::function<bool()> &condition,
+                  std::chrono::milliseconds deadline = std::chrono::seconds(10));
+
+} // namespace odp_test
