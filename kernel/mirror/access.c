@@ -19,6 +19,12 @@
  */
 #define ODP_ACCESS_TRIES	8
 
+/*
+ * Most bytes that are accessed before a waiting invalidation gets its turn. Far
+ * more than a packet, so only a write-back of much memory notices.
+ */
+#define ODP_ACCESS_BATCH	SZ_128K
+
 /**
  * struct odp_walk - an access on its way
  * @va: where it is
@@ -56,13 +62,17 @@ static void odp_mark_dirty(unsigned long entry)
 }
 
 /*
- * A hole reads as the zero page, or the huge one (whose frame number modules
- * are not told): a page that belongs to no mapping. Nothing in it can be lost.
+ * A hole reads as the zero page, or the huge one, whose frame number modules
+ * are not told: it is of PMD size, not writable and in no mapping. Nothing in
+ * either can be lost.
  */
 static bool odp_entry_flushable(unsigned long entry)
 {
-	return entry & ODP_ENTRY_PMEM ||
-	       !page_folio(odp_entry_page(entry))->mapping;
+	struct folio *folio = page_folio(odp_entry_page(entry));
+
+	return entry & ODP_ENTRY_PMEM || is_zero_pfn(entry >> ODP_ENTRY_SHIFT) ||
+	       (!folio->mapping && !(entry & ODP_ENTRY_WRITE) &&
+		folio_order(folio) == PMD_ORDER);
 }
 
 static int odp_walk_page(struct odp_walk *walk, unsigned long entry)
@@ -89,23 +99,40 @@ static int odp_walk_page(struct odp_walk *walk, unsigned long entry)
 	return err;
 }
 
-/* Go on while pages are there. 0 also when one is not. */
-static int odp_walk_chunk_locked(struct odp_walk *walk, struct odp_chunk *chunk)
+/* The entry for where the walk is, or 0 if it does not do. */
+static unsigned long odp_walk_entry(const struct odp_walk *walk,
+				    struct odp_chunk *chunk)
 {
+	struct odp_slot *slot = odp_slot(chunk, walk->va);
+	unsigned long entry;
+
+	if (!slot->leaf)
+		return 0;
+	entry = slot->leaf->entry[odp_leaf_index(walk->va)];
+	return (entry & walk->need) == walk->need ? entry : 0;
+}
+
+/*
+ * Go on while pages are there, to the end of the chunk or of a batch. @absent
+ * tells whether a page was missing. Returns the actor's error.
+ */
+static int odp_walk_chunk_locked(struct odp_walk *walk, struct odp_chunk *chunk,
+				 bool *absent)
+{
+	size_t end = min(walk->length, walk->done + ODP_ACCESS_BATCH);
 	unsigned long last = odp_chunk_last(chunk);
 	unsigned long entry;
-	struct odp_slot *slot;
 	int err = 0;
 
 	lockdep_assert_held_read(&chunk->lock);
 
-	while (!err && walk->done < walk->length && walk->va <= last) {
-		slot = odp_slot(chunk, walk->va);
-		if (!slot->leaf)
+	*absent = false;
+	while (!err && walk->done < end && walk->va <= last) {
+		entry = odp_walk_entry(walk, chunk);
+		if (!entry) {
+			*absent = true;
 			break;
-		entry = slot->leaf->entry[odp_leaf_index(walk->va)];
-		if ((entry & walk->need) != walk->need)
-			break;
+		}
 		err = odp_walk_page(walk, entry);
 	}
 	return err;
@@ -117,6 +144,7 @@ static int odp_walk_run(struct odp_walk *walk, struct odp_window *window,
 	unsigned long last = walk->va + walk->length - 1;
 	struct odp_mirror *mirror = window->mirror;
 	struct odp_chunk *chunk;
+	bool absent = true;
 	int err, tries = 0;
 	size_t before;
 
@@ -124,15 +152,15 @@ static int odp_walk_run(struct odp_walk *walk, struct odp_window *window,
 		before = walk->done;
 		chunk = odp_chunk_lock_shared(mirror, walk->va);
 		if (chunk) {
-			err = odp_walk_chunk_locked(walk, chunk);
+			err = odp_walk_chunk_locked(walk, chunk, &absent);
 			up_read(&chunk->lock);
 			if (err || walk->done == walk->length)
 				return err;
-			/* Only the chunk ended: look at the next first. */
-			if (walk->done != before) {
+			if (walk->done != before)
 				tries = 0;
-				if (!(walk->va & ((1UL << ODP_CHUNK_SHIFT) - 1)))
-					continue;
+			if (!absent) {
+				cond_resched();
+				continue;
 			}
 		}
 
@@ -140,8 +168,8 @@ static int odp_walk_run(struct odp_walk *walk, struct odp_window *window,
 			odp_count(mirror, ODP_COUNT_RETRIES);
 		if (tries++ == ODP_ACCESS_TRIES)
 			return -EAGAIN;
-		err = odp_fault(window, walk->va, last,
-				max(last, intent_last), walk->write);
+		err = odp_fault(mirror, walk->va, max(last, intent_last),
+				walk->write);
 		if (err)
 			return err;
 	}
@@ -189,9 +217,9 @@ static int odp_window_walk(struct odp_window *window, u64 iova,
  *
  * Return: 0, or
  * -EINVAL: not inside the window
- * -EFAULT: nothing usable is mapped there (no mapping, no read permission,
- *	past the end of a file, a poisoned page), or the owner has exited
- * -EPERM: a write, and the mapping is not writable
+ * -EFAULT: nothing is mapped there that may be accessed so (no mapping, no
+ *	permission, past the end of a file, a poisoned page), or the owner has
+ *	exited
  * -EAGAIN: the fault is not resolved yet, or was undone too often; the access
  *	is legal as far as known and worth repeating after a while
  * -ENOMEM: no memory for a page or a table; worth repeating

@@ -212,7 +212,7 @@ void odp_chunk_maybe_retire_locked(struct odp_chunk *chunk)
 		return;
 	refcount_inc(&chunk->ref);
 	if (llist_add(&chunk->retired, &mirror->retired))
-		queue_work(odp_wq, &mirror->reclaim);
+		queue_work(odp_reclaim_wq, &mirror->reclaim);
 }
 
 /*
@@ -281,8 +281,9 @@ void odp_chunks_reclaim(struct work_struct *work)
  * odp_chunks_destroy - retire every chunk of a mirror that nobody uses
  * @mirror: the mirror, without windows and without faults in flight
  *
- * Notifier callbacks may still run until each notifier is removed, and may
- * still queue the reclaim work; it is waited for after the last of them.
+ * The reclaim work is stopped first, because it would free chunks that are
+ * looked at here. Notifier callbacks may run until each notifier is removed;
+ * what they put on the list of retired chunks is let go of at the end.
  *
  * Context: process context, may sleep.
  */
@@ -291,11 +292,12 @@ void odp_chunks_destroy(struct odp_mirror *mirror)
 	struct odp_chunk *chunk, *next;
 	unsigned long index;
 
+	disable_work_sync(&mirror->reclaim);
+
 	xa_for_each(&mirror->chunks, index, chunk)
 		if (odp_chunk_kill(chunk, true))
 			odp_chunk_bury(chunk);
 
-	cancel_work_sync(&mirror->reclaim);
 	llist_for_each_entry_safe(chunk, next, llist_del_all(&mirror->retired),
 				  retired)
 		odp_chunk_put(chunk);

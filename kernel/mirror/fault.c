@@ -10,13 +10,21 @@
  * them, holding the mirror and, for its own length, the address space. A later
  * access to the same range finds the request and waits for it again.
  *
- * Results go into a private array and are published under the chunk's lock,
- * held exclusive, if nothing was invalidated meanwhile in the same slot; see
- * odp_fault_slot().
+ * A fault is two steps that repeat: look what is present, then have the fault
+ * handlers bring in what is not. hmm_range_fault() only looks. It could fault as
+ * well, but with mmap_lock held until the last page is there, without
+ * userfaultfd, and with one errno for every reason (hmm_vma_fault() in mm/hmm.c
+ * of 7.2). fixup_user_fault() lets go of the lock across I/O and tells "no
+ * memory" from "no access".
+ *
+ * What was seen goes into a private array and is published under the chunk's
+ * lock, held exclusive, if nothing was invalidated meanwhile in the same slot;
+ * see odp_fault_slot().
  */
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hmm.h>
+#include <linux/magic.h>
 #include <linux/memcontrol.h>
 #include <linux/memremap.h>
 #include <linux/sched/mm.h>
@@ -38,6 +46,12 @@
 /* How often a fault looks whether a frozen file system has thawed. */
 #define ODP_THAW_POLL_MS	20
 
+/*
+ * Faults that one mirror may have in flight, so that one process with memory
+ * that never answers does not take all workers there are.
+ */
+#define ODP_REQUESTS_MAX	32
+
 /* Requests up to this size keep their array on the stack. */
 #define ODP_STACK_PAGES		16
 
@@ -47,9 +61,8 @@
  * @list: in odp_mirror.faults until it is done
  * @ref: one for the work item, one for each task that waits
  * @mirror: held
- * @first: first address, in one slot with the rest
- * @last: last address that has to be there
- * @intent_last: last address that would be good to have
+ * @first: first address; the error is about this one
+ * @last: last address that would be good to have, in the same slot
  * @write: fault for writing
  * @error: how it ended; valid after @done
  * @done: completed when it ended
@@ -61,7 +74,6 @@ struct odp_request {
 	struct odp_mirror *mirror;
 	unsigned long first;
 	unsigned long last;
-	unsigned long intent_last;
 	bool write;
 	int error;
 	struct completion done;
@@ -137,27 +149,6 @@ static unsigned long odp_publish_locked(struct odp_chunk *chunk,
 	return usable;
 }
 
-/*
- * hmm_range_fault() says -EFAULT for everything that handle_mm_fault() refuses
- * (hmm_vma_fault() in mm/hmm.c of 7.2), out of memory too, which is no reason
- * to tell a peer that its access was wrong. Ask again, page by page, with the
- * call that tells causes apart. Called with mmap_lock held shared.
- */
-static int odp_fault_cause(struct mm_struct *mm, const struct hmm_range *range,
-			   bool write)
-{
-	unsigned int flags = FAULT_FLAG_REMOTE | (write ? FAULT_FLAG_WRITE : 0);
-	unsigned long va;
-	int err;
-
-	for (va = range->start; va < range->end; va += PAGE_SIZE) {
-		err = fixup_user_fault(mm, va, flags, NULL);
-		if (err)
-			return err;
-	}
-	return -EBUSY;
-}
-
 static bool odp_file_is_frozen(struct file *file)
 {
 	struct super_block *sb = file_inode(file)->i_sb;
@@ -206,33 +197,188 @@ static int odp_wait_for_thaw(struct odp_mirror *mirror, struct file *file)
 	return err;
 }
 
-/* As hmm_range_fault(); -EBUSY whenever the caller should start over. */
-static int odp_ask_mm(struct odp_chunk *chunk, struct hmm_range *range,
-		      bool write, bool may_wait)
+/*
+ * Memory that HMM shows and that must not be reached: secretmem is not in the
+ * kernel's map, and a shadow stack is written by call instructions alone. GUP
+ * refuses both (check_vma_flags() in mm/gup.c). Called with mmap_lock held.
+ */
+static bool odp_vma_is_refused(const struct vm_area_struct *vma)
 {
-	struct mm_struct *mm = chunk->notifier.mm;
-	bool fault = range->default_flags & HMM_PFN_REQ_FAULT;
-	struct file *frozen = NULL;
+	if (vma->vm_flags & VM_SHADOW_STACK)
+		return true;
+	return vma->vm_file &&
+	       file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC;
+}
+
+static void odp_hide_refused(struct mm_struct *mm, struct hmm_range *range)
+{
+	VMA_ITERATOR(vmi, mm, range->start);
+	struct vm_area_struct *vma;
+	unsigned long va;
+
+	for_each_vma_range(vmi, vma, range->end) {
+		if (!odp_vma_is_refused(vma))
+			continue;
+		for (va = max(vma->vm_start, range->start);
+		     va < min(vma->vm_end, range->end); va += PAGE_SIZE)
+			range->hmm_pfns[(va - range->start) >> PAGE_SHIFT] =
+				HMM_PFN_ERROR;
+	}
+}
+
+static bool odp_pfn_satisfies(unsigned long hmm_pfn, bool write)
+{
+	unsigned long need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0);
+
+	return !(hmm_pfn & HMM_PFN_ERROR) && (hmm_pfn & need) == need;
+}
+
+/*
+ * Fault in what is absent from the range as last seen, in order. Called with
+ * mmap_lock held shared; lets go of it in between. How many pages are settled,
+ * that is, were there or are there now; or the errno of the first page.
+ */
+static long odp_fault_absent(struct mm_struct *mm, const struct hmm_range *range,
+			     bool write)
+{
+	unsigned int flags = FAULT_FLAG_REMOTE | (write ? FAULT_FLAG_WRITE : 0);
+	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT;
+	bool unlocked = false;
+	unsigned long n;
+	int err = 0;
+
+	for (n = 0; n < npages; n++) {
+		if (odp_pfn_satisfies(range->hmm_pfns[n], write))
+			continue;
+		/* No mapping, no read permission, or nothing with pages. */
+		if (range->hmm_pfns[n] & HMM_PFN_ERROR)
+			err = -EFAULT;
+		else
+			err = fixup_user_fault(mm, range->start +
+					       (n << PAGE_SHIFT), flags,
+					       &unlocked);
+		if (err)
+			break;
+		cond_resched();
+	}
+	return n ? n : err;
+}
+
+/**
+ * struct odp_look - part of a slot, and what mm said of it last
+ * @chunk: the chunk, kept by odp_chunk_begin_fault(), not locked
+ * @slot: the slot
+ * @range: the pages and what is known of them
+ * @sequence: the slot's, from before
+ * @write: what is wanted
+ * @spare: a table, should the slot have none
+ */
+struct odp_look {
+	struct odp_chunk *chunk;
+	struct odp_slot *slot;
+	struct hmm_range range;
+	u32 sequence;
+	bool write;
+	struct odp_leaf *spare;
+};
+
+/* See what is present. mmap_lock is held afterwards, unless it failed. */
+static int odp_look(struct odp_look *look, bool may_wait)
+{
+	struct mm_struct *mm = look->chunk->notifier.mm;
+	struct hmm_range *range = &look->range;
+	unsigned long npages = (range->end - range->start) >> PAGE_SHIFT;
 	int err;
 
-	range->notifier_seq = mmu_interval_read_begin(&chunk->notifier);
+	/* Allocated here because nothing is under the chunk's lock. */
+	if (!look->spare && !READ_ONCE(look->slot->leaf)) {
+		look->spare = kzalloc_obj(*look->spare, GFP_KERNEL_ACCOUNT);
+		if (!look->spare)
+			return -ENOMEM;
+	}
+
+	/* Pairs with the release in odp_chunk_invalidate_locked(). */
+	look->sequence = smp_load_acquire(&look->slot->sequence);
+	range->notifier_seq = mmu_interval_read_begin(range->notifier);
+	memset(range->hmm_pfns, 0, npages * sizeof(*range->hmm_pfns));
 	if (may_wait)
 		mmap_read_lock(mm);
 	else if (!mmap_read_trylock(mm))
 		return -EAGAIN;
 
-	if (fault && write)
-		frozen = odp_frozen_file(mm, range);
-	if (frozen) {
+	err = hmm_range_fault(range);
+	if (err == -EBUSY)
+		odp_count(look->chunk->mirror, ODP_COUNT_COLLISIONS);
+	if (err)
 		mmap_read_unlock(mm);
-		return odp_wait_for_thaw(chunk->mirror, frozen);
+	else
+		odp_hide_refused(mm, range);
+	return err;
+}
+
+/* How many pages from the first on are usable, or -EBUSY: look again. */
+static long odp_publish(struct odp_look *look)
+{
+	struct odp_chunk *chunk = look->chunk;
+	struct odp_slot *slot = look->slot;
+	long usable = -EBUSY;
+
+	down_write(&chunk->lock);
+	if (slot->sequence != look->sequence || (!slot->leaf && !look->spare)) {
+		odp_count(chunk->mirror, ODP_COUNT_COLLISIONS);
+		goto unlock;
+	}
+	if (!slot->leaf) {
+		WRITE_ONCE(slot->leaf, look->spare);
+		atomic_long_inc(&chunk->mirror->nleaves);
+		look->spare = NULL;
+	}
+	usable = odp_publish_locked(chunk, slot, &look->range, look->write);
+	if (!slot->npresent)
+		odp_chunk_free_leaf_locked(chunk, slot);
+unlock:
+	up_write(&chunk->lock);
+	return usable;
+}
+
+/*
+ * One look, and if need be one round of faults. What is usable, or -EBUSY to
+ * come again, or another errno.
+ */
+static long odp_fault_round(struct odp_look *look, bool fault, bool may_wait)
+{
+	struct mm_struct *mm = look->chunk->notifier.mm;
+	unsigned long npages;
+	struct file *frozen;
+	long settled;
+	int err;
+
+	err = odp_look(look, may_wait);
+	if (err)
+		return err;
+
+	npages = (look->range.end - look->range.start) >> PAGE_SHIFT;
+	for (settled = 0; settled < npages; settled++)
+		if (!odp_pfn_satisfies(look->range.hmm_pfns[settled],
+				       look->write))
+			break;
+	if (!fault || settled == npages) {
+		mmap_read_unlock(mm);
+		return odp_publish(look);
 	}
 
-	err = hmm_range_fault(range);
-	if (err == -EFAULT && fault)
-		err = odp_fault_cause(mm, range, write);
+	frozen = look->write ? odp_frozen_file(mm, &look->range) : NULL;
+	if (frozen) {
+		mmap_read_unlock(mm);
+		return odp_wait_for_thaw(look->chunk->mirror, frozen);
+	}
+	settled = odp_fault_absent(mm, &look->range, look->write);
 	mmap_read_unlock(mm);
-	return err;
+	if (settled < 0)
+		return settled;
+	/* What comes behind a page that cannot be had is for another time. */
+	look->range.end = look->range.start + (settled << PAGE_SHIFT);
+	return -EBUSY;
 }
 
 /**
@@ -241,7 +387,7 @@ static int odp_ask_mm(struct odp_chunk *chunk, struct hmm_range *range,
  * @first: first address
  * @last: last address, in the same slot
  * @fault: call the fault handlers for what is absent; else only look
- * @write: fault for writing
+ * @write: for writing
  * @may_wait: wait for mmap_lock, and start over when an invalidation collides
  *
  * A published entry must not be older than an invalidation of its address.
@@ -251,13 +397,13 @@ static int odp_ask_mm(struct odp_chunk *chunk, struct hmm_range *range,
  * mmu_interval_set_seq(). It is read first, then mmu_interval_read_begin() is
  * called: an invalidation whose callback came before the reading is over when
  * mmu_interval_read_begin() returns, and one whose callback comes later is
- * seen when the sequence is compared under the lock.
+ * seen when the sequence is compared under the lock. (hmm_range_fault() itself
+ * still looks at the chunk and starts over; no page is lost by that.)
  *
  * Context: process context, may sleep; holds a reference on the mm's users.
  *
  * Return: how many pages from @first on are usable, at least 1 if @fault; or
- * -EFAULT: nothing usable is mapped there
- * -EPERM: for writing, in a mapping that is not writable
+ * -EFAULT: nothing is mapped at @first that may be accessed so
  * -ENOMEM: no memory, for the page or for the table
  * -EAGAIN: too many invalidations, or mmap_lock is taken and not @may_wait
  */
@@ -265,74 +411,39 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 		    unsigned long last, bool fault, bool write, bool may_wait)
 {
 	unsigned long npages = (last >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1;
-	struct odp_slot *slot = odp_slot(chunk, first);
-	unsigned long stack[ODP_STACK_PAGES];
-	struct odp_leaf *spare = NULL;
-	struct hmm_range range = {
-		.notifier = &chunk->notifier,
-		.start = first & PAGE_MASK,
-		.end = (first & PAGE_MASK) + (npages << PAGE_SHIFT),
-		.hmm_pfns = stack,
-	};
 	int tries = may_wait ? ODP_FAULT_TRIES : 1;
-	u32 sequence;
+	unsigned long stack[ODP_STACK_PAGES];
+	struct odp_look look = {
+		.chunk = chunk,
+		.slot = odp_slot(chunk, first),
+		.range = {
+			.notifier = &chunk->notifier,
+			.start = first & PAGE_MASK,
+			.end = (first & PAGE_MASK) + (npages << PAGE_SHIFT),
+			.hmm_pfns = stack,
+		},
+		.write = write,
+	};
 	long ret;
 
-	if (fault)
-		range.default_flags = HMM_PFN_REQ_FAULT |
-				      (write ? HMM_PFN_REQ_WRITE : 0);
 	if (npages > ODP_STACK_PAGES) {
-		range.hmm_pfns = kmalloc_array(npages, sizeof(*stack),
-					       GFP_KERNEL);
-		if (!range.hmm_pfns)
+		look.range.hmm_pfns = kmalloc_array(npages, sizeof(*stack),
+						    GFP_KERNEL);
+		if (!look.range.hmm_pfns)
 			return -ENOMEM;
 	}
 
-	for (;;) {
-		/* Allocated here because nothing is under the chunk's lock. */
-		if (!spare && !READ_ONCE(slot->leaf)) {
-			spare = kzalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
-			ret = -ENOMEM;
-			if (!spare)
-				break;
-		}
-
-		/* Pairs with the release in odp_chunk_invalidate_locked(). */
-		sequence = smp_load_acquire(&slot->sequence);
-		memset(range.hmm_pfns, 0, npages * sizeof(*stack));
-		ret = odp_ask_mm(chunk, &range, write, may_wait);
-		if (ret && ret != -EBUSY)
+	do {
+		ret = odp_fault_round(&look, fault, may_wait);
+		if (ret != -EBUSY)
 			break;
-
-		if (!ret) {
-			down_write(&chunk->lock);
-			if (slot->sequence == sequence &&
-			    (slot->leaf || spare)) {
-				if (!slot->leaf) {
-					WRITE_ONCE(slot->leaf, spare);
-					atomic_long_inc(&chunk->mirror->nleaves);
-					spare = NULL;
-				}
-				ret = odp_publish_locked(chunk, slot, &range,
-							 write);
-				if (!slot->npresent)
-					odp_chunk_free_leaf_locked(chunk, slot);
-				up_write(&chunk->lock);
-				break;
-			}
-			up_write(&chunk->lock);
-		}
-
-		odp_count(chunk->mirror, ODP_COUNT_COLLISIONS);
 		ret = -EAGAIN;
-		if (!--tries)
-			break;
 		cond_resched();
-	}
+	} while (--tries);
 
-	kfree(spare);
-	if (range.hmm_pfns != stack)
-		kfree(range.hmm_pfns);
+	kfree(look.spare);
+	if (look.range.hmm_pfns != stack)
+		kfree(look.range.hmm_pfns);
 	/* mm said yes, but to a page that we refuse. */
 	if (fault && !ret)
 		ret = -EFAULT;
@@ -391,13 +502,8 @@ static int odp_request_fault(struct odp_request *request)
 		return PTR_ERR(chunk);
 
 	odp_count(request->mirror, ODP_COUNT_FAULTS);
-	ret = odp_fault_slot(chunk, request->first, request->intent_last,
-			     true, request->write, true);
-	/* The wish must not spoil the need: past the end of the file, say. */
-	if ((ret == -EFAULT || ret == -EPERM) &&
-	    request->intent_last > request->last)
-		ret = odp_fault_slot(chunk, request->first, request->last,
-				     true, request->write, true);
+	ret = odp_fault_slot(chunk, request->first, request->last, true,
+			     request->write, true);
 	odp_chunk_end_fault(chunk);
 	return ret < 0 ? ret : 0;
 }
@@ -426,50 +532,53 @@ static void odp_request_work(struct work_struct *work)
 	odp_request_put(request);
 }
 
+/*
+ * The request under way that will have the page, NULL if there is none, or
+ * ERR_PTR(-EAGAIN) if there are too many.
+ */
 static struct odp_request *odp_request_find_locked(struct odp_mirror *mirror,
 						   unsigned long first,
-						   unsigned long last,
 						   bool write)
 {
 	struct odp_request *request;
+	int n = 0;
 
 	lockdep_assert_held(&mirror->faults_lock);
 
-	list_for_each_entry(request, &mirror->faults, list)
-		if (request->first <= first && last <= request->intent_last &&
+	list_for_each_entry(request, &mirror->faults, list) {
+		if (request->first <= first && first <= request->last &&
 		    (request->write || !write))
 			return request;
-	return NULL;
+		n++;
+	}
+	return n < ODP_REQUESTS_MAX ? NULL : ERR_PTR(-EAGAIN);
 }
 
-/* Join the request that covers the range, or start one. Takes a reference. */
+/* Join the request that covers @first, or start one. Takes a reference. */
 static struct odp_request *odp_request_get(struct odp_mirror *mirror,
 					   unsigned long first,
-					   unsigned long last,
-					   unsigned long intent_last,
-					   bool write)
+					   unsigned long last, bool write)
 {
 	struct odp_request *request, *new;
 
 	new = kzalloc_obj(*new, GFP_KERNEL);
 	if (!new)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	INIT_WORK(&new->work, odp_request_work);
 	refcount_set(&new->ref, 2);
 	new->mirror = mirror;
 	new->first = first;
 	new->last = last;
-	new->intent_last = intent_last;
 	new->write = write;
 	init_completion(&new->done);
 
 	spin_lock(&mirror->faults_lock);
-	request = odp_request_find_locked(mirror, first, last, write);
-	if (request) {
-		refcount_inc(&request->ref);
-	} else {
+	request = odp_request_find_locked(mirror, first, write);
+	if (!request) {
 		odp_mirror_get(mirror);
 		list_add_tail(&new->list, &mirror->faults);
+	} else if (!IS_ERR(request)) {
+		refcount_inc(&request->ref);
 	}
 	spin_unlock(&mirror->faults_lock);
 
@@ -481,33 +590,26 @@ static struct odp_request *odp_request_get(struct odp_mirror *mirror,
 	return new;
 }
 
-/*
- * How a finished request ended for somebody who wanted [first, last]: the error
- * of a request that needed other pages, or write permission, is not theirs.
- */
-static int odp_request_result(const struct odp_request *request,
-			      unsigned long first, unsigned long last,
-			      bool write)
-{
-	if (request->first <= first && last <= request->last &&
-	    request->write == write)
-		return request->error;
-	return 0;
-}
-
 static int odp_request_and_wait(struct odp_mirror *mirror, unsigned long first,
-				unsigned long last, unsigned long intent_last,
-				bool write)
+				unsigned long last, bool write)
 {
 	unsigned long timeout = msecs_to_jiffies(ODP_FAULT_WAIT_MS);
 	struct odp_request *request;
 	int err = -EAGAIN;
 
-	request = odp_request_get(mirror, first, last, intent_last, write);
-	if (!request)
-		return -ENOMEM;
+	request = odp_request_get(mirror, first, last, write);
+	if (IS_ERR(request)) {
+		/* Whoever repeats the access should not do so at once. */
+		schedule_timeout_idle(1);
+		return PTR_ERR(request);
+	}
 	if (wait_for_completion_timeout(&request->done, timeout))
-		err = odp_request_result(request, first, last, write);
+		err = request->error;
+	/* The error of a request that began elsewhere, or to write, is not ours. */
+	if (err != -EAGAIN &&
+	    (request->first >> PAGE_SHIFT != first >> PAGE_SHIFT ||
+	     request->write != write))
+		err = 0;
 	odp_request_put(request);
 	return err;
 }
@@ -541,49 +643,40 @@ static struct odp_chunk *odp_snapshot(struct odp_mirror *mirror,
 
 /**
  * odp_fault - make pages usable
- * @window: whose counters to raise
+ * @mirror: the mirror
  * @first: first address
- * @last: last address that the caller needs
- * @intent_last: last address that it will need soon; not below @last
+ * @last: last address that the caller is going to need
  * @write: for writing
  *
  * Makes progress from @first on, and not further than the 2 MiB that @first is
  * in: the caller looks again at what it has. Waits ODP_FAULT_WAIT_MS at most
- * for the fault, which goes on if that is not enough.
+ * for the fault, which goes on if that is not enough, and besides for an
+ * invalidation that is under way in the same chunk.
  *
  * Context: process context, may sleep; no chunk is locked.
  *
  * Return: 0, or
- * -EFAULT: nothing usable is mapped there, or the process is gone
- * -EPERM: for writing, in a mapping that is not writable
+ * -EFAULT: nothing is mapped at @first that may be accessed so, or the process
+ *	is gone
  * -ENOMEM: no memory; worth trying again
  * -EAGAIN: not resolved yet; try again
  */
-int odp_fault(struct odp_window *window, unsigned long first,
-	      unsigned long last, unsigned long intent_last, bool write)
+int odp_fault(struct odp_mirror *mirror, unsigned long first,
+	      unsigned long last, bool write)
 {
-	struct odp_mirror *mirror = window->mirror;
 	struct odp_chunk *chunk;
 	long usable;
-	int err;
+	int err = 0;
 
 	if (first >= mirror->mm->task_size)
 		return -EFAULT;
-	last = min(last, odp_slot_last(first));
-	intent_last = min3(intent_last, odp_slot_last(first),
-			   mirror->mm->task_size - 1);
-	intent_last = max(intent_last, last);
+	last = min3(last, odp_slot_last(first), mirror->mm->task_size - 1);
 
-	chunk = odp_snapshot(mirror, first, intent_last, write, &usable);
+	chunk = odp_snapshot(mirror, first, last, write, &usable);
 	if (IS_ERR(chunk))
 		return PTR_ERR(chunk);
-	if (usable > 0) {
-		odp_chunk_end_fault(chunk);
-		return 0;
-	}
-
-	atomic64_inc(&window->faults);
-	err = odp_request_and_wait(mirror, first, last, intent_last, write);
+	if (usable <= 0)
+		err = odp_request_and_wait(mirror, first, last, write);
 	odp_chunk_end_fault(chunk);
 	return err;
 }

@@ -77,7 +77,7 @@ static void odp_chunk_invalidate_locked(struct odp_chunk *chunk,
 
 	for (;; first = slot_last + 1) {
 		slot = odp_slot(chunk, first);
-		slot_last = min(last, first | ((1UL << ODP_LEAF_SHIFT) - 1));
+		slot_last = min(last, odp_slot_last(first));
 
 		/* Pairs with the acquire in odp_fault_slot(). */
 		smp_store_release(&slot->sequence, slot->sequence + 1);
@@ -110,7 +110,7 @@ static bool odp_invalidate(struct mmu_interval_notifier *notifier,
 					       notifier);
 
 	/*
-	 * A reader holds the lock for one copy of a packet at most, but the
+	 * A reader holds the lock for ODP_ACCESS_BATCH bytes at most, but the
 	 * OOM reaper must not wait even for that. It comes back.
 	 */
 	if (mmu_notifier_range_blockable(range))

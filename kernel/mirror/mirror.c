@@ -8,7 +8,7 @@
  * only when a region is registered, so it is a list.
  *
  * mirror->ref has one reference for "there are windows" and one for each fault
- * in flight. The last window takes the mirror off the list at once, so a later
+ * and prefetch in flight. The last window takes the mirror off the list at once, so a later
  * registration starts a new one, even while an old fault is stuck in a frozen
  * file system.
  */
@@ -21,6 +21,7 @@
 #include "mirror.h"
 
 struct workqueue_struct *odp_wq;
+struct workqueue_struct *odp_reclaim_wq;
 
 static DEFINE_MUTEX(odp_mirrors_lock);
 static LIST_HEAD(odp_mirrors);
@@ -31,6 +32,14 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 {
 	struct odp_mirror *mirror;
 
+	/*
+	 * The first notifier of an mm takes mmap_lock exclusive and every VMA's
+	 * lock. Here, in the process that registers memory, that is a short
+	 * wait; in a fault it could be a deadlock with a fault of the owner's.
+	 */
+	if (mmu_notifier_register(NULL, mm))
+		return NULL;
+
 	mirror = kzalloc_obj(*mirror, GFP_KERNEL_ACCOUNT);
 	if (!mirror)
 		return NULL;
@@ -40,13 +49,34 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 	mirror->mm = mm;
 	mmgrab(mm);
 	mirror->pid = task_tgid_nr(current);
-	mirror->id = ++odp_next_id;
 	xa_init(&mirror->chunks);
 	init_llist_head(&mirror->retired);
 	INIT_WORK(&mirror->reclaim, odp_chunks_reclaim);
 	spin_lock_init(&mirror->faults_lock);
 	INIT_LIST_HEAD(&mirror->faults);
+	/* Until it is released, so that rmmod says busy instead of waiting. */
+	__module_get(THIS_MODULE);
 	return mirror;
+}
+
+static void odp_mirror_free(struct odp_mirror *mirror)
+{
+	mmdrop(mirror->mm);
+	kfree(mirror);
+	module_put(THIS_MODULE);
+}
+
+static struct odp_mirror *odp_mirror_find_locked(const void *owner,
+						 struct mm_struct *mm)
+{
+	struct odp_mirror *mirror;
+
+	lockdep_assert_held(&odp_mirrors_lock);
+
+	list_for_each_entry(mirror, &odp_mirrors, list)
+		if (mirror->owner == owner && mirror->mm == mm)
+			return mirror;
+	return NULL;
 }
 
 /**
@@ -54,27 +84,35 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
  * @owner: the device
  * @mm: the address space
  *
- * Context: process context, may sleep. Takes odp_mirrors_lock.
+ * Context: process context, may sleep. Takes odp_mirrors_lock, and mmap_lock
+ * without it for the first mirror of @mm.
  *
  * Return: the mirror, or NULL when there is no memory for one.
  */
 struct odp_mirror *odp_mirror_open(const void *owner, struct mm_struct *mm)
 {
-	struct odp_mirror *mirror;
+	struct odp_mirror *mirror, *new = NULL;
 
 	mutex_lock(&odp_mirrors_lock);
-	list_for_each_entry(mirror, &odp_mirrors, list)
-		if (mirror->owner == owner && mirror->mm == mm)
-			goto found;
-
-	mirror = odp_mirror_alloc(owner, mm);
-	if (!mirror)
-		goto unlock;
-	list_add(&mirror->list, &odp_mirrors);
-found:
+	mirror = odp_mirror_find_locked(owner, mm);
+	if (!mirror) {
+		mutex_unlock(&odp_mirrors_lock);
+		new = odp_mirror_alloc(owner, mm);
+		if (!new)
+			return NULL;
+		mutex_lock(&odp_mirrors_lock);
+		mirror = odp_mirror_find_locked(owner, mm);
+	}
+	if (!mirror) {
+		swap(mirror, new);
+		mirror->id = ++odp_next_id;
+		list_add(&mirror->list, &odp_mirrors);
+	}
 	WRITE_ONCE(mirror->windows, mirror->windows + 1);
-unlock:
 	mutex_unlock(&odp_mirrors_lock);
+
+	if (new)
+		odp_mirror_free(new);
 	return mirror;
 }
 
@@ -106,8 +144,7 @@ static void odp_mirror_release(struct kref *ref)
 	struct odp_mirror *mirror = container_of(ref, struct odp_mirror, ref);
 
 	odp_chunks_destroy(mirror);
-	mmdrop(mirror->mm);
-	kfree(mirror);
+	odp_mirror_free(mirror);
 }
 
 void odp_mirror_get(struct odp_mirror *mirror)
@@ -163,9 +200,16 @@ void odp_mirror_stats(struct odp_mirror *mirror, struct odp_mirror_stats *stats)
 
 static int __init odp_module_init(void)
 {
-	odp_wq = alloc_workqueue("odp_mirror", WQ_UNBOUND, 0);
+	odp_wq = alloc_workqueue("odp_mirror", WQ_UNBOUND, WQ_MAX_ACTIVE);
 	if (!odp_wq)
 		return -ENOMEM;
+
+	odp_reclaim_wq = alloc_workqueue("odp_reclaim",
+					 WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!odp_reclaim_wq) {
+		destroy_workqueue(odp_wq);
+		return -ENOMEM;
+	}
 
 	odp_debugfs_init();
 	return 0;
@@ -174,8 +218,9 @@ static int __init odp_module_init(void)
 static void __exit odp_module_exit(void)
 {
 	odp_debugfs_exit();
-	/* Faults still in flight hold mirrors: this waits for both. */
+	/* No mirror is left; a work item that put the last may still return. */
 	destroy_workqueue(odp_wq);
+	destroy_workqueue(odp_reclaim_wq);
 	WARN_ON(!list_empty(&odp_mirrors));
 }
 

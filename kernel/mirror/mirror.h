@@ -20,7 +20,8 @@
  *	when a window is made or destroyed, never on an access.
  *
  * mm->mmap_lock (not ours)
- *	Held shared around hmm_range_fault(). Never taken with a chunk's lock
+ *	Held shared around hmm_range_fault(). Exclusive only when the first
+ *	mirror of an mm is made, which prepares it for notifiers. Never taken with a chunk's lock
  *	held, because a notifier callback takes the chunk's lock under it.
  *
  * odp_chunk.lock (rw_semaphore)
@@ -49,7 +50,8 @@
  * A chunk is reachable from its XArray slot, and is removed from there only
  * with its lock held exclusive, dead set, no entry present and no fault in
  * flight. Whoever finds it under RCU takes the lock inside the same RCU
- * section (a try) or takes a reference first, then looks at dead. It is freed
+ * section (a try) or takes a reference first, then looks at dead. Destroying a
+ * mirror needs neither: it stops the reclaim work first, which alone retires. It is freed
  * after its notifier is removed and a grace period.
  */
 #ifndef ODP_MIRROR_INTERNAL_H
@@ -67,14 +69,14 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
-/* A leaf describes as much as one PMD: 2 MiB in one 4 KiB table. */
+/*
+ * A leaf describes as much as one PMD, a chunk 32 times that: on x86-64, 2 MiB
+ * in a 4 KiB table, and 64 MiB.
+ */
 #define ODP_LEAF_SHIFT		PMD_SHIFT
 #define ODP_LEAF_ENTRIES	(1UL << (ODP_LEAF_SHIFT - PAGE_SHIFT))
-#define ODP_CHUNK_SHIFT		26
+#define ODP_CHUNK_SHIFT		(ODP_LEAF_SHIFT + 5)
 #define ODP_CHUNK_LEAVES	(1UL << (ODP_CHUNK_SHIFT - ODP_LEAF_SHIFT))
-
-/* Most pages that one call into mm asks for: one leaf's worth. */
-#define ODP_FAULT_PAGES		ODP_LEAF_ENTRIES
 
 /*
  * An entry is the page frame number above these bits, or 0. It changes with
@@ -87,6 +89,62 @@
 #define ODP_ENTRY_WRITE		BIT(1)
 #define ODP_ENTRY_PMEM		BIT(2)
 #define ODP_ENTRY_SHIFT		8
+
+/**
+ * enum odp_counter - what a mirror counts since it was created
+ * @ODP_COUNT_FAULTS: fault requests that called into mm
+ * @ODP_COUNT_PAGES: page entries published; one page mapped twice counts twice
+ * @ODP_COUNT_SNAPSHOTS: look-ups of pages that were present in the mm already
+ * @ODP_COUNT_PREFETCHES: prefetch requests
+ * @ODP_COUNT_INVALIDATIONS: notifier callbacks that took something away
+ * @ODP_COUNT_CALLBACKS: notifier callbacks, useful or not
+ * @ODP_COUNT_PAGES_DROPPED: page entries dropped by invalidations
+ * @ODP_COUNT_WRITE_DROPPED: page entries that lost only write permission
+ * @ODP_COUNT_COLLISIONS: faults thrown away because an invalidation ran into
+ *	the same chunk before they were published
+ * @ODP_COUNT_RETRIES: accesses that came back for a page that had gone again
+ * @ODP_COUNT_BUSY: accesses answered with -EAGAIN
+ * @ODP_COUNT_ERRORS: faults that mm refused
+ * @ODP_COUNT_CHUNKS: chunks created
+ * @ODP_COUNT_FLUSHED: pages written back from the CPU's caches by
+ *	odp_window_flush_pmem()
+ * @ODP_NR_COUNTERS: number of counters
+ */
+enum odp_counter {
+	ODP_COUNT_FAULTS,
+	ODP_COUNT_PAGES,
+	ODP_COUNT_SNAPSHOTS,
+	ODP_COUNT_PREFETCHES,
+	ODP_COUNT_INVALIDATIONS,
+	ODP_COUNT_CALLBACKS,
+	ODP_COUNT_PAGES_DROPPED,
+	ODP_COUNT_WRITE_DROPPED,
+	ODP_COUNT_COLLISIONS,
+	ODP_COUNT_RETRIES,
+	ODP_COUNT_BUSY,
+	ODP_COUNT_ERRORS,
+	ODP_COUNT_CHUNKS,
+	ODP_COUNT_FLUSHED,
+	ODP_NR_COUNTERS
+};
+
+/**
+ * struct odp_mirror_stats - a reading of a mirror's state
+ * @count: the counters, indexed by &enum odp_counter
+ * @chunks: chunks that exist now, each with one notifier in the mm
+ * @pages: page entries that are present now
+ * @table_bytes: bytes of chunks and leaves allocated now
+ * @windows: windows that exist now
+ *
+ * Each value is read once; they are not a consistent set while faults run.
+ */
+struct odp_mirror_stats {
+	u64 count[ODP_NR_COUNTERS];
+	u64 chunks;
+	u64 pages;
+	u64 table_bytes;
+	u64 windows;
+};
 
 struct odp_leaf {
 	unsigned long entry[ODP_LEAF_ENTRIES];
@@ -106,7 +164,7 @@ struct odp_leaf {
  * @retired: chunks to look at for reclaim
  * @reclaim: looks at @retired
  * @faults_lock: protects @faults
- * @faults: &struct odp_fault in flight
+ * @faults: requests in flight, see fault.c
  * @nchunks: chunks that exist
  * @npages: entries that are present
  * @nleaves: leaves that exist
@@ -183,7 +241,10 @@ struct odp_chunk {
 	struct odp_slot slot[ODP_CHUNK_LEAVES];
 };
 
+/* Faults and prefetches: as many as they are, and as long as they take. */
 extern struct workqueue_struct *odp_wq;
+/* What never waits for a fault, and helps reclaim. */
+extern struct workqueue_struct *odp_reclaim_wq;
 
 static inline void odp_count(struct odp_mirror *mirror, enum odp_counter which)
 {
@@ -271,8 +332,8 @@ bool odp_mm_get(struct odp_mirror *mirror, struct odp_charge *charge);
 void odp_mm_put(struct odp_mirror *mirror, struct odp_charge *charge);
 long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 		    unsigned long last, bool fault, bool write, bool may_wait);
-int odp_fault(struct odp_window *window, unsigned long first,
-	      unsigned long last, unsigned long intent_last, bool write);
+int odp_fault(struct odp_mirror *mirror, unsigned long first,
+	      unsigned long last, bool write);
 
 /* debugfs.c */
 void odp_debugfs_init(void);

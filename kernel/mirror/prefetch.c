@@ -38,11 +38,13 @@ struct odp_prefetch {
 	struct completion done;
 };
 
-static int odp_prefetch_slot(struct odp_prefetch *prefetch, unsigned long last)
+/* As far as to @last, in one slot. How many pages are behind us, or an errno. */
+static long odp_prefetch_slot(struct odp_prefetch *prefetch, unsigned long last)
 {
 	bool fault = prefetch->mode != ODP_PREFETCH_PRESENT;
 	bool write = prefetch->mode == ODP_PREFETCH_WRITE;
 	struct odp_mirror *mirror = prefetch->mirror;
+	unsigned long first = prefetch->first;
 	struct odp_charge charge;
 	struct odp_chunk *chunk;
 	long ret;
@@ -51,21 +53,21 @@ static int odp_prefetch_slot(struct odp_prefetch *prefetch, unsigned long last)
 	if (!odp_mm_get(mirror, &charge))
 		return -EFAULT;
 
-	chunk = odp_chunk_begin_fault(mirror, prefetch->first);
+	chunk = odp_chunk_begin_fault(mirror, first);
 	if (IS_ERR(chunk)) {
 		ret = PTR_ERR(chunk);
 	} else {
 		odp_count(mirror, fault ? ODP_COUNT_FAULTS :
 					  ODP_COUNT_SNAPSHOTS);
-		ret = odp_fault_slot(chunk, prefetch->first, last, fault, write,
-				     true);
+		ret = odp_fault_slot(chunk, first, last, fault, write, true);
 		odp_chunk_end_fault(chunk);
 	}
 	odp_mm_put(mirror, &charge);
-	/* Present now and gone at once is as good as absent. */
-	if (!fault && ret == -EAGAIN)
-		ret = 0;
-	return ret < 0 ? ret : 0;
+
+	/* Of what is merely present, all was seen that there is to see. */
+	if (!fault && (ret >= 0 || ret == -EAGAIN))
+		ret = (last >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1;
+	return ret;
 }
 
 static void odp_prefetch_put(struct odp_prefetch *prefetch)
@@ -81,23 +83,23 @@ static void odp_prefetch_work(struct work_struct *work)
 	struct odp_prefetch *prefetch = container_of(work, struct odp_prefetch,
 						     work);
 	struct odp_mirror *mirror = prefetch->mirror;
-	unsigned long slot_last;
-	int err = 0;
+	long ret = 0;
 
-	for (;; prefetch->first = slot_last + 1) {
-		slot_last = min(prefetch->last, odp_slot_last(prefetch->first));
-		if (READ_ONCE(mirror->windows))
-			err = odp_prefetch_slot(prefetch, slot_last);
-		if (err || !READ_ONCE(mirror->windows) ||
-		    slot_last == prefetch->last)
+	while (prefetch->first <= prefetch->last && READ_ONCE(mirror->windows)) {
+		ret = odp_prefetch_slot(prefetch,
+					min(prefetch->last,
+					    odp_slot_last(prefetch->first)));
+		if (ret < 0)
 			break;
+		prefetch->first = (prefetch->first & PAGE_MASK) +
+				  (ret << PAGE_SHIFT);
 		cond_resched();
 	}
-	if (err)
+	if (ret < 0)
 		odp_count(mirror, ODP_COUNT_ERRORS);
 
 	atomic_dec(&mirror->nprefetches);
-	prefetch->error = err;
+	prefetch->error = min(ret, 0L);
 	complete_all(&prefetch->done);
 	odp_prefetch_put(prefetch);
 }
@@ -148,7 +150,6 @@ struct odp_prefetch *odp_prefetch_start(struct odp_window *window, u64 iova,
 	prefetch->mode = mode;
 	init_completion(&prefetch->done);
 
-	atomic64_inc(&window->prefetches);
 	odp_count(mirror, ODP_COUNT_PREFETCHES);
 	queue_work(odp_wq, &prefetch->work);
 	return prefetch;
@@ -163,9 +164,9 @@ EXPORT_SYMBOL_GPL(odp_prefetch_start);
  * ends the wait, not the prefetch.
  *
  * Return: 0, or
- * -EFAULT: nothing usable is mapped in some of the range, or the owner has
- *	exited; not with ODP_PREFETCH_PRESENT for what is merely absent
- * -EPERM: ODP_PREFETCH_WRITE, and a mapping is not writable
+ * -EFAULT: nothing is mapped in some of the range that may be accessed so, or
+ *	the owner has exited; not with ODP_PREFETCH_PRESENT for what is merely
+ *	absent
  * -EAGAIN, -ENOMEM: worth repeating
  * -EINTR: a fatal signal
  */

@@ -41,8 +41,6 @@ int odp_window_init(struct odp_window *window, const void *owner,
 	window->iova = iova;
 	window->va = va;
 	window->length = length;
-	atomic64_set(&window->faults, 0);
-	atomic64_set(&window->prefetches, 0);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(odp_window_init);
@@ -63,17 +61,3 @@ void odp_window_destroy(struct odp_window *window)
 	window->mirror = NULL;
 }
 EXPORT_SYMBOL_GPL(odp_window_destroy);
-
-/**
- * odp_mirror_read_stats - read the counters of a window's mirror
- * @window: any window of the mirror
- * @stats: out
- *
- * Context: any.
- */
-void odp_mirror_read_stats(const struct odp_window *window,
-			   struct odp_mirror_stats *stats)
-{
-	odp_mirror_stats(window->mirror, stats);
-}
-EXPORT_SYMBOL_GPL(odp_mirror_read_stats);

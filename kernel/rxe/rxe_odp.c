@@ -14,18 +14,24 @@
 #include <linux/odp_mirror.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "rxe.h"
+
+/* What a FLUSH writes back between two looks whether it should go on. */
+#define RXE_ODP_FLUSH_PART	SZ_2M
 
 /**
  * struct rxe_odp - what an ODP region has more than any region
  * @window: its view of the mirror
  * @implicit: the window is the whole address space
+ * @closing: the region is being deregistered, which waits for its users
  */
 struct rxe_odp {
 	struct odp_window window;
 	bool implicit;
+	bool closing;
 };
 
 /**
@@ -102,6 +108,20 @@ void rxe_odp_mr_release(struct rxe_mr *mr)
 	mr->odp = NULL;
 }
 
+/**
+ * rxe_odp_mr_stop - have long accesses to a region end
+ * @mr: the region, which is being deregistered
+ *
+ * Does nothing for other regions.
+ *
+ * Context: process context.
+ */
+void rxe_odp_mr_stop(struct rxe_mr *mr)
+{
+	if (mr->odp)
+		WRITE_ONCE(mr->odp->closing, true);
+}
+
 /* The core tells more errors apart than the transport does. */
 static int rxe_odp_errno(int err)
 {
@@ -135,6 +155,9 @@ int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
 	struct odp_window *window;
 	int err;
 
+	/* No region: a peer or a user can bring that about, so no warning. */
+	if (unlikely(!mr))
+		return length ? -EINVAL : 0;
 	if (!length || !is_odp_mr(mr))
 		return rxe_mr_copy(mr, iova, addr, length, dir);
 
@@ -192,6 +215,9 @@ static int rxe_odp_atomic_actor(void *kaddr, size_t offset, size_t length,
 	struct rxe_odp_atomic *atomic = context;
 	u64 *target = kaddr;
 
+	if (WARN_ON_ONCE(length != sizeof(*target)))
+		return -EINVAL;
+
 	/* The lock that orders atomics on all regions of all rxe devices. */
 	spin_lock_bh(&atomic_ops_lock);
 	atomic->original = READ_ONCE(*target);
@@ -245,6 +271,8 @@ static int rxe_odp_store_actor(void *kaddr, size_t offset, size_t length,
 {
 	u64 *value = context;
 
+	if (WARN_ON_ONCE(length != sizeof(*value)))
+		return -EINVAL;
 	/* After everything that this queue pair stored before: IBTA A19.4.2. */
 	smp_store_release((u64 *)kaddr, *value);
 	return 0;
@@ -295,13 +323,72 @@ int rxe_odp_flush_pmem_iova(struct rxe_mr *mr, u64 iova, u64 length)
 						   length));
 }
 
-/* The request is going to be repeated: forget what it left for its reply. */
+/**
+ * rxe_odp_flush - make part of a region persistent, for a FLUSH
+ * @qp: the queue pair
+ * @mr: the region
+ * @iova: where
+ * @length: bytes
+ *
+ * A whole region may be much: neither dereg nor destroy_qp waits for all of it.
+ *
+ * Context: process context, may sleep.
+ *
+ * Return: as rxe_odp_flush_pmem_iova(); -EFAULT also when the region or the
+ * queue pair goes meanwhile.
+ */
+int rxe_odp_flush(struct rxe_qp *qp, struct rxe_mr *mr, u64 iova, u64 length)
+{
+	u64 part;
+	int err;
+
+	if (!is_odp_mr(mr))
+		return rxe_flush_pmem_iova(mr, iova, length);
+	if (mr->odp->implicit && length == mr->ibmr.length)
+		return -EFAULT;
+
+	for (; length; iova += part, length -= part) {
+		if (!READ_ONCE(qp->valid) || READ_ONCE(mr->odp->closing))
+			return -EFAULT;
+		part = min_t(u64, length, RXE_ODP_FLUSH_PART);
+		err = rxe_odp_flush_pmem_iova(mr, iova, part);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/*
+ * The request is going to be repeated from its start: forget what it left for
+ * its reply, so that neither is found for a replay nor an older one lost.
+ */
 static void rxe_odp_drop_resource(struct rxe_qp *qp)
 {
+	unsigned int head = qp->resp.res_head;
+
 	if (!qp->resp.res)
 		return;
 	free_rd_atomic_resource(qp->resp.res);
 	qp->resp.res = NULL;
+	qp->resp.res_head = (head ?: qp->attr.max_dest_rd_atomic) - 1;
+}
+
+/*
+ * Unreliable transports do not repeat: the message is lost, and the next one
+ * begins where any may (IBTA 9.8.2.2.7). A receive request that the lost one
+ * took from a shared queue is for the next.
+ */
+static void rxe_odp_drop_message(struct rxe_qp *qp)
+{
+	struct rxe_recv_wqe *wqe = qp->resp.wqe;
+
+	qp->resp.opcode = -1;
+	if (!wqe)
+		return;
+	wqe->dma.resid = wqe->dma.length;
+	wqe->dma.cur_sge = 0;
+	wqe->dma.sge_offset = 0;
+	qp->resp.keep_wqe = true;
 }
 
 /**
@@ -318,6 +405,10 @@ enum resp_states rxe_odp_resp_error(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
 {
 	if (!rxe_odp_retryable(err))
 		return state;
+	if (qp_type(qp) != IB_QPT_RC) {
+		rxe_odp_drop_message(qp);
+		return RESPST_ERR_RNR;
+	}
 	/*
 	 * A receive request that came with the packet has left the shared
 	 * queue; the repeated packet must find it, not take another.
@@ -348,9 +439,10 @@ enum resp_states rxe_odp_resp_state(struct rxe_qp *qp, enum resp_states state)
  * @pkt: the request
  * @err: how the access failed
  *
- * A READ fails in the middle, when part of the reply is out. The requester
- * resumes at the first byte that it does not have, with the PSN that this byte
- * would have had, so that is what the responder has to expect and to refuse.
+ * A READ may fail in the middle, when part of the reply is out. The requester
+ * resumes at the first byte that it has not received, with the PSN that this
+ * byte had or would have had. If it has received all that was sent, that is a
+ * new request; if not, a duplicate, for which the resource has to stay.
  *
  * Return: RESPST_ERR_RNR if the request is worth repeating, else
  * RESPST_ERR_RKEY_VIOLATION.
@@ -369,7 +461,13 @@ enum resp_states rxe_odp_read_error(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
 		/* Counted when the READ began, and again when it is repeated. */
 		qp->resp.msn--;
 	}
-	rxe_odp_drop_resource(qp);
+	if (res->replay || res->cur_psn != res->first_psn) {
+		if (!res->replay)
+			res->last_psn = (res->cur_psn - 1) & BTH_PSN_MASK;
+		qp->resp.res = NULL;
+	} else {
+		rxe_odp_drop_resource(qp);
+	}
 	return RESPST_ERR_RNR;
 }
 

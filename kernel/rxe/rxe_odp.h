@@ -51,7 +51,9 @@ static inline int rxe_mw_check_range(struct rxe_mw *mw, struct rxe_qp *qp,
 int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
 		      unsigned int length, u64 ahead,
 		      enum rxe_mr_copy_dir dir);
+void rxe_odp_mr_stop(struct rxe_mr *mr);
 void rxe_odp_mr_release(struct rxe_mr *mr);
+int rxe_odp_flush(struct rxe_qp *qp, struct rxe_mr *mr, u64 iova, u64 length);
 
 enum resp_states rxe_odp_resp_error(struct rxe_qp *qp,
 				    struct rxe_pkt_info *pkt, int err,
@@ -72,8 +74,18 @@ static inline int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
 	return rxe_mr_copy(mr, iova, addr, length, dir);
 }
 
+static inline void rxe_odp_mr_stop(struct rxe_mr *mr)
+{
+}
+
 static inline void rxe_odp_mr_release(struct rxe_mr *mr)
 {
+}
+
+static inline int rxe_odp_flush(struct rxe_qp *qp, struct rxe_mr *mr, u64 iova,
+				u64 length)
+{
+	return rxe_flush_pmem_iova(mr, iova, length);
 }
 
 static inline enum resp_states rxe_odp_resp_error(struct rxe_qp *qp,

@@ -16,7 +16,6 @@
 #ifndef ODP_MIRROR_H
 #define ODP_MIRROR_H
 
-#include <linux/atomic.h>
 #include <linux/mm_types.h>
 #include <linux/types.h>
 
@@ -24,80 +23,20 @@ struct odp_mirror;
 struct odp_prefetch;
 
 /**
- * enum odp_counter - what a mirror counts since it was created
- * @ODP_COUNT_FAULTS: fault requests that called into mm
- * @ODP_COUNT_PAGES: page entries published; one page mapped twice counts twice
- * @ODP_COUNT_SNAPSHOTS: look-ups of pages that were present in the mm already
- * @ODP_COUNT_PREFETCHES: prefetch requests
- * @ODP_COUNT_INVALIDATIONS: notifier callbacks that took something away
- * @ODP_COUNT_CALLBACKS: notifier callbacks, useful or not
- * @ODP_COUNT_PAGES_DROPPED: page entries dropped by invalidations
- * @ODP_COUNT_WRITE_DROPPED: page entries that lost only write permission
- * @ODP_COUNT_COLLISIONS: faults thrown away because an invalidation ran into
- *	the same chunk before they were published
- * @ODP_COUNT_RETRIES: accesses that came back for a page that had gone again
- * @ODP_COUNT_BUSY: accesses answered with -EAGAIN
- * @ODP_COUNT_ERRORS: faults that mm refused
- * @ODP_COUNT_CHUNKS: chunks created
- * @ODP_COUNT_FLUSHED: pages written back from the CPU's caches by
- *	odp_window_flush_pmem()
- * @ODP_NR_COUNTERS: number of counters
- */
-enum odp_counter {
-	ODP_COUNT_FAULTS,
-	ODP_COUNT_PAGES,
-	ODP_COUNT_SNAPSHOTS,
-	ODP_COUNT_PREFETCHES,
-	ODP_COUNT_INVALIDATIONS,
-	ODP_COUNT_CALLBACKS,
-	ODP_COUNT_PAGES_DROPPED,
-	ODP_COUNT_WRITE_DROPPED,
-	ODP_COUNT_COLLISIONS,
-	ODP_COUNT_RETRIES,
-	ODP_COUNT_BUSY,
-	ODP_COUNT_ERRORS,
-	ODP_COUNT_CHUNKS,
-	ODP_COUNT_FLUSHED,
-	ODP_NR_COUNTERS
-};
-
-/**
- * struct odp_mirror_stats - a reading of a mirror's state
- * @count: the counters, indexed by &enum odp_counter
- * @chunks: chunks that exist now, each with one notifier in the mm
- * @pages: page entries that are present now
- * @table_bytes: bytes of chunks and leaves allocated now
- * @windows: windows that exist now
- *
- * Each value is read once; they are not a consistent set while faults run.
- */
-struct odp_mirror_stats {
-	u64 count[ODP_NR_COUNTERS];
-	u64 chunks;
-	u64 pages;
-	u64 table_bytes;
-	u64 windows;
-};
-
-/**
  * struct odp_window - a memory region's view of a mirror
  * @mirror: the mirror; the window holds a reference
  * @iova: first address of the region as the device names it
  * @va: first address of the region in the owner's mm
  * @length: size in bytes, at least 1; @va + @length - 1 does not wrap
- * @faults: fault requests made through this window
- * @prefetches: prefetch requests made through this window
  *
- * Constant after odp_window_init(), but for the counters. Embed it in the
- * driver's memory region, whose life time it shares.
+ * Constant after odp_window_init(). Embed it in the driver's memory region,
+ * whose life time it shares.
  */
 struct odp_window {
 	struct odp_mirror *mirror;
 	u64 iova;
 	u64 va;
 	u64 length;
-	atomic64_t faults;
-	atomic64_t prefetches;
 };
 
 /**
@@ -156,8 +95,5 @@ struct odp_prefetch *odp_prefetch_start(struct odp_window *window, u64 iova,
 					u64 length, enum odp_prefetch_mode mode);
 int odp_prefetch_wait(struct odp_prefetch *prefetch);
 void odp_prefetch_forget(struct odp_prefetch *prefetch);
-
-void odp_mirror_read_stats(const struct odp_window *window,
-			   struct odp_mirror_stats *stats);
 
 #endif /* ODP_MIRROR_H */

@@ -7,7 +7,7 @@
 @@
 -	if (rxe_flush_pmem_iova(mr, start, length))
 -		return get_rkey_violation_state(pkt);
-+	int err = rxe_flush_pmem_iova(mr, start, length);
++	int err = rxe_odp_flush(qp, mr, start, length);
 +
 +	if (err)
 +		return rxe_odp_resp_error(qp, pkt, err,
