@@ -183,12 +183,15 @@ listener::listener(const std::string &address, const std::string &port) : id_(ma
     checked(rdma_listen(id_.get(), 1), std::format("listening on {} port {}", address, port));
 }
 
-channel listener::accept(void *first_message, std::size_t length) {
+id_handle listener::next_request() {
     rdma_cm_id *requested = nullptr;
     checked(rdma_get_request(id_.get(), &requested), "waiting for a connection");
-    id_handle id(requested);
-    make_queue_pair(id.get(), memory_->pd());
-    channel connected(std::move(id), memory_);
+    return id_handle(requested);
+}
+
+channel listener::accept(id_handle request, void *first_message, std::size_t length) {
+    make_queue_pair(request.get(), memory_->pd());
+    channel connected(std::move(request), memory_);
     connected.post_receive(first_message, length);
     auto parameters = connection_parameters();
     checked(rdma_accept(connected.id_.get(), &parameters), "accepting a connection");

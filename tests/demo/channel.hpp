@@ -90,8 +90,11 @@ class listener {
   public:
     listener(const std::string &address, const std::string &port);
 
-    /// Takes the next connection and posts a receive for its first message before accepting it.
-    channel accept(void *first_message, std::size_t length);
+    /// Waits for a client to ask for a connection. An exception means that there will be no more,
+    /// for example because the device was removed.
+    id_handle next_request();
+    /// Accepts it, with a receive for its first message in place before it can send one.
+    channel accept(id_handle request, void *first_message, std::size_t length);
     std::uint32_t rkey() const { return memory_->mr()->rkey; }
 
   private:

@@ -64,7 +64,7 @@ std::string counted(std::uint64_t value) {
 bool copy(const std::string &address, const std::string &port, const std::string &source,
           std::span<const std::string> destinations) {
     channel server = channel::dial(address, port);
-    const mapped_file file = mapped_file::open(source);
+    const mapped_file file = mapped_file::open(source); // an empty file cannot be mapped
     const std::string source_hash = sha256(file.bytes());
     const std::size_t length = file.size();
     bool all_equal = true;

@@ -45,7 +45,7 @@ mapped_file::mapped_file(int descriptor, const std::string &path, int protection
     if (address == MAP_FAILED) {
         const int error = errno;
         close(descriptor);
-        fail("mapping " + path, error);
+        fail(std::format("mapping {}, {} bytes", path, status.st_size), error);
     }
     bytes_ = {static_cast<std::byte *>(address), static_cast<std::size_t>(status.st_size)};
 }

@@ -18,6 +18,7 @@
 #include <optional>
 #include <print>
 #include <system_error>
+#include <utility>
 
 namespace demo {
 
@@ -60,6 +61,18 @@ class session {
     mirror_statistics before_;
 };
 
+// Declared in this order because the queue pair must go before the buffer that it receives into.
+void serve_one(listener &socket, id_handle connection) {
+    request message;
+    channel client = socket.accept(std::move(connection), &message, sizeof message);
+    session current(socket.rkey());
+    while (client.wait_received()) {
+        const reply response = current.answer(message);
+        client.post_receive(&message, sizeof message);
+        client.send(&response, sizeof response);
+    }
+}
+
 } // namespace
 
 void serve(const std::string &address, const std::string &port) {
@@ -67,13 +80,12 @@ void serve(const std::string &address, const std::string &port) {
     std::println("listening on {} port {}", address, port);
     std::fflush(stdout);
     for (;;) {
-        request message;
-        channel client = socket.accept(&message, sizeof message);
-        session current(socket.rkey());
-        while (client.wait_received()) {
-            const reply response = current.answer(message);
-            client.post_receive(&message, sizeof message);
-            client.send(&response, sizeof response);
+        id_handle connection = socket.next_request();
+        try {
+            serve_one(socket, std::move(connection));
+        } catch (const std::exception &error) {
+            // One client's trouble is not the next one's.
+            std::println(stderr, "a client was lost: {}", error.what());
         }
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 //
-// What must be refused, and how: each access that memory or rights do not allow completes with the
-// status that the InfiniBand specification gives it (volume 1, 11.6.2), ends the queue pair, changes
-// nothing, leaves the kernel's log silent, and the device goes on working. The last two are checked
-// by the fixture after every test.
+// What must be refused, and how: an access that memory or rights do not allow completes with the
+// status that the InfiniBand specification gives it (volume 1, 11.6.2), ends the queue pair,
+// changes nothing, leaves the kernel's log silent, and the device goes on working. The fixture
+// checks the last two after every test.
 
 #include "advise.hpp"
 #include "window.hpp"
