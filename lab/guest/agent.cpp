@@ -253,8 +253,7 @@ class agent {
             if (pid.find_first_not_of("0123456789") != std::string::npos || pid == "1" ||
                 !std::getline(command, name, '\0') || name.empty())
                 continue;
-            console << "process " << pid << " (" << name << "):\n"
-                    << stack.rdbuf() << std::flush;
+            console << "process " << pid << " (" << name << "):\n" << stack.rdbuf() << std::flush;
             console.clear();
         }
         for (const char request : {'w', 'l'})

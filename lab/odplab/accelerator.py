@@ -41,12 +41,15 @@ def choose(workshop: Workshop, options: Options) -> None:
         new.write_text(json.dumps(known) + "\n")
         new.replace(kept)
     options.accelerator = known["accelerator"]
+    if options.verbose:
+        ui.say(f"accelerator: {options.accelerator}")
 
 
 def _probe(workshop: Workshop) -> str:
     log = workshop.paths.logs / "kvm-probe.log"
     with ui.step("trying whether a guest boots on KVM"):
-        works = Guest(workshop, dataclasses.replace(Options(), accelerator="kvm", probe=True), log).reaches(REACHED, LIMIT)
+        options = dataclasses.replace(Options(), accelerator="kvm", probe=True)
+        works = Guest(workshop, options, log).reaches(REACHED, LIMIT)
     if works:
         return "kvm"
     ui.say(f"this machine has /dev/kvm, but no guest boots on it ({log}); using emulation (TCG), which is slower.")

@@ -77,7 +77,8 @@ class Checks:
     def _licence(self) -> str:
         wrong = []
         for path in self._files():
-            wanted = KERNEL_LICENCE if path.is_relative_to(self.checkout / "kernel") else LICENCE
+            in_kernel = path.is_relative_to(self.checkout / "kernel") or path.name == "Kbuild"
+            wanted = KERNEL_LICENCE if in_kernel else LICENCE
             with open(path, errors="replace") as file:
                 head = [file.readline() for _ in range(LICENCE_LINES)]
             if not any(wanted in line for line in head):

@@ -24,7 +24,8 @@ def clean(paths: Paths) -> int:
         lock = Lock(paths.use_lock, block=False)
     except BlockingIOError:
         raise Failure(
-            "an odplab is running and uses the cache; wait for it to end, or stop it, and clean again. Nothing was removed.",
+            "an odplab is running and uses the cache; wait for it to end, or stop it, and clean again. "
+            "Nothing was removed.",
             UNUSABLE,
         ) from None
     with ui.step(f"removing what the lab made in {paths.cache}"):

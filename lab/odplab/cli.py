@@ -57,7 +57,8 @@ def command_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parser() -> Parser:
-    top = Parser(prog="odplab", description="Build, run and test Faultline in a virtual machine made from Debian packages.")
+    purpose = "Build, run and test Faultline in a virtual machine made from Debian packages."
+    top = Parser(prog="odplab", description=purpose)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     guest_options(commands.add_parser("demo", help="the main job: mainline's result, then this project's"))
     test = commands.add_parser("test", help="every test; ends in a line 'N passed, N failed, N skipped'")
@@ -80,7 +81,9 @@ def to_options(arguments: argparse.Namespace) -> Options:
     if arguments.kernel == "debug":
         raise Failure("--kernel debug: the debug kernel is not part of the lab yet; use --kernel stock.", UNUSABLE)
     if arguments.provider == "ours":
-        raise Failure("--provider ours: the project's provider is not part of the lab yet; use --provider stock.", UNUSABLE)
+        raise Failure(
+            "--provider ours: the project's provider is not part of the lab yet; use --provider stock.", UNUSABLE
+        )
     if not 1 <= arguments.smp <= MOST_PROCESSORS:
         raise Failure(f"--smp {arguments.smp}: must be 1 to {MOST_PROCESSORS}.", UNUSABLE)
     options = Options(
@@ -152,7 +155,7 @@ def main(checkout: Path, cache: Path) -> int:
         if arguments.command == "clean":
             return clean.clean(paths)
         options, todo = plan(arguments)
-        return sandbox.enter(lambda: work(paths, options, todo))
+        return sandbox.enter(lambda: work(paths, options, todo), lambda: root.remove_unfinished(paths))
     except Failure as failure:
         ui.say(str(failure))
         return failure.status

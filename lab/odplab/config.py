@@ -45,7 +45,7 @@ class Paths:
     def _root_key(self) -> str:
         """The root's content follows from these files, so their content is its name."""
         key = hashlib.sha256()
-        for name in ("packages", "finish-root", "odplab/root.py"):
+        for name in ("packages", "finish-root", "odplab/recipe.py"):
             key.update((self.checkout / "lab" / name).read_bytes())
         return key.hexdigest()[:12]
 

@@ -46,7 +46,7 @@ MARKERS = re.compile(
 # "[    1.234567] " or, with CONFIG_PRINTK_CALLER, "[    1.234567][    T1] ".
 STAMP = re.compile(r"^(\[ *[0-9]+\.[0-9]+\](\[ *[TC][0-9]+\])? )+")
 
-TRACE_END = ("---[ end trace", "---[ end Kernel panic", "==================================================================")
+TRACE_END = ("---[ end trace", "---[ end Kernel panic")
 
 # What lab/guest/init says, always by this name.
 SENTENCE = "odplab: guest: "
@@ -67,6 +67,7 @@ class Console:
         self.reports: list[list[str]] = []
         self.kept: list[str] = []
         self.lines = 0
+        self.before_report: list[str] = []
         self.sentences: list[str] = []
         self.open_report: list[str] | None = None
 
@@ -85,8 +86,8 @@ class Console:
         self.file.close()
 
     def tail(self) -> list[str]:
-        """The last lines, for a guest that ended without an explanation."""
-        return self.kept[-LAST_LINES:]
+        """The last lines for a guest that ended without an explanation: before its kernel's first report, if any."""
+        return self.before_report or self.kept[-LAST_LINES:]
 
     def since(self, lines: int) -> list[str]:
         """What came after so many lines, as far as it is kept."""
@@ -101,10 +102,11 @@ class Console:
         starts = bool(MARKERS.match(message)) and message != line
         if self.open_report is not None:
             self.open_report.append(line)
-            if message.startswith(TRACE_END[:2]) or len(self.open_report) >= LONGEST_REPORT:
+            if message.startswith(TRACE_END) or len(self.open_report) >= LONGEST_REPORT:
                 self.open_report = None
         elif starts:
             # The line before is the rule of "=" or "cut here" that belongs to the report.
             before = [earlier for earlier in self.kept[-2:-1] if "cut here" in earlier or "====" in earlier]
             self.open_report = before + [line]
             self.reports.append(self.open_report)
+            self.before_report = self.before_report or self.kept[-LAST_LINES:]

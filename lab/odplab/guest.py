@@ -141,10 +141,8 @@ class Guest:
         said = self.qemu_log.read_text(errors="replace").splitlines()
         # Its own sentences tell most; without any, what the kernel said last.
         shown = [*(self.console.sentences or self.console.tail()), *said]
-        raise Failure(
-            f"the guest did not boot. It said the following; its whole console is in {self.console.log}.\n" + "\n".join(shown),
-            SPLAT,
-        )
+        where = f"its whole console is in {self.console.log}"
+        raise Failure("\n".join([f"the guest did not boot. It said the following; {where}.", *shown]), SPLAT)
 
     # The loop
 

@@ -18,7 +18,6 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from . import mirror
 from .config import Kernels
@@ -52,7 +51,8 @@ def _index(uri: str, scratch: str) -> dict[str, str]:
     update = subprocess.run(["apt-get", "--error-on=any", *options, "update"], capture_output=True, text=True)
     if update.returncode != 0:
         raise Failure(
-            f"cannot fetch the package index of {mirror.BACKPORTS} from {uri}:\n{update.stderr.strip()}\n{mirror.ADVICE}",
+            f"cannot fetch the package index of {mirror.BACKPORTS} from {uri}:\n"
+            f"{update.stderr.strip()}\n{mirror.ADVICE}",
             UNUSABLE,
         )
     dump = subprocess.run(["apt-cache", *options, "dumpavail"], capture_output=True, text=True, check=True)
@@ -73,7 +73,8 @@ def choose(index: dict[str, str]) -> Choice:
             break
     else:
         raise Failure(
-            f"the mirror's {mirror.BACKPORTS} has no {FLAVOUR} kernel whose image, headers and source are of one version. "
+            f"the mirror's {mirror.BACKPORTS} has no {FLAVOUR} kernel whose image, headers and source are of one "
+            "version. "
             "It may be in the middle of an update: try again later, or another mirror by ODPLAB_MIRROR.",
             UNUSABLE,
         )
@@ -121,7 +122,8 @@ def extract_elf(root: Path, version: str) -> None:
     elf = subprocess.run(["chroot", str(root), "zstd", "-dcq"], input=payload, capture_output=True)
     if elf.returncode != 0 or not elf.stdout.startswith(b"\x7fELF"):
         raise Failure(
-            f"cannot take the ELF file out of the kernel image of {version}: {elf.stderr.decode().strip() or 'not ELF'}. "
+            f"cannot take the ELF file out of the kernel image of {version}: "
+            f"{elf.stderr.decode().strip() or 'not ELF'}. "
             "The kernel may be compressed in a new way; lab/odplab/kernel.py has to learn it."
         )
     (directory / "vmlinux").write_bytes(elf.stdout)

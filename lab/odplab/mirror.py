@@ -22,7 +22,8 @@ KEYRINGS = Path("/usr/share/keyrings")
 APT_HELPER = "/usr/lib/apt/apt-helper"
 
 # Suites by which a machine that has not fetched any index yet names a Debian archive.
-DEBIAN_SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid", "oldoldstable", "oldstable", "stable", "testing", "unstable")
+DEBIAN_SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid",
+                 "oldoldstable", "oldstable", "stable", "testing", "unstable")  # fmt: skip
 
 # Settings that decide how an archive is reached.
 TRANSPORT = ("Acquire::http", "Acquire::https", "Acquire::Retries", "Acquire::ForceIPv4", "Acquire::Check-Valid-Until")
@@ -53,13 +54,13 @@ def apt_options() -> list[str]:
 def _candidates() -> list[str]:
     """URLs of the Debian archives in apt's sources, in apt's order, without those for security updates."""
     listing = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(SITE)|$(REPO_URI)|$(RELEASE)|$(ORIGIN)|$(LABEL)"],
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(RELEASE)|$(ORIGIN)|$(LABEL)"],
         capture_output=True,
         text=True,
     )
     found = []
     for line in listing.stdout.splitlines():
-        _, uri, release, origin, label = line.split("|")
+        uri, release, origin, label = line.split("|")
         known = origin == "Debian" or release.split("-")[0] in DEBIAN_SUITES
         if known and "security" not in f"{label}{release}{uri}".lower() and uri not in found:
             found.append(uri)
@@ -86,7 +87,8 @@ def find() -> str:
             return uri
     where = "ODPLAB_MIRROR" if chosen else "apt's sources on this machine"
     raise Failure(
-        f"no archive in {where} can be reached and serves {SUITE} and {BACKPORTS} (tried: {', '.join(candidates)}). {ADVICE}",
+        f"no archive in {where} can be reached and serves {SUITE} and {BACKPORTS} "
+        f"(tried: {', '.join(candidates)}). {ADVICE}",
         UNUSABLE,
     )
 

@@ -8,7 +8,8 @@ with the outer one (PR_SET_PDEATHSIG), so even `kill -9` of the lab leaves nothi
 flock()s, which go the same way.
 
 A signal to the outer process kills the inner one at once: there is nothing in it worth an orderly end,
-because a guest is thrown away anyhow and set-up works in a directory that only a finished set-up renames.
+because a guest is thrown away anyhow and set-up works in a directory that only a finished set-up renames (and
+that the outer process removes).
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ FATAL_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _unshare() -> None:
-    if libc.unshare(CLONE_NEWNS | CLONE_NEWPID) != 0:
+def _unshare(namespace: int) -> None:
+    if libc.unshare(namespace) != 0:
         why = os.strerror(ctypes.get_errno())
         raise Failure(
             f"cannot make private mount and PID namespaces: {why}. "
@@ -45,7 +46,8 @@ def _unshare() -> None:
 
 
 def _inner(alive: int, work: Callable[[], int]) -> int:
-    """Process 1 of the new namespaces."""
+    """Process 1 of the new PID namespace. The mount namespace is its own only: the outer process sees no mount of
+    the lab's, and so cannot reach through one when it removes something."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # The outer process may have died before prctl(): its end of the pipe is closed then.
     if select.select([alive], [], [], 0)[0]:
@@ -53,21 +55,23 @@ def _inner(alive: int, work: Callable[[], int]) -> int:
     # The kernel drops default-action signals to process 1; its children still get the default.
     for number in FATAL_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
+    _unshare(CLONE_NEWNS)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     # A /proc of the new PID namespace, so that /proc/self means what its readers expect.
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
     return work()
 
 
-def enter(work: Callable[[], int]) -> int:
+def enter(work: Callable[[], int], tidy: Callable[[], None]) -> int:
     """Run work() in private namespaces; its return value is the lab's exit status.
 
-    A fatal signal kills everything inside, restores the terminal, and then this process by the same signal.
+    A fatal signal kills everything inside, and then this process too, so that its caller sees the signal. The
+    terminal is restored, and tidy() called outside of the namespaces, however the work ended.
     """
     terminal = None
     if sys.stdin is not None and sys.stdin.isatty():
         terminal = termios.tcgetattr(sys.stdin)
-    _unshare()
+    _unshare(CLONE_NEWPID)
     alive, kept = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -102,6 +106,7 @@ def enter(work: Callable[[], int]) -> int:
     _, how = os.waitpid(inner, 0)
     if terminal is not None:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, terminal)
+    tidy()
     if caught:
         signal.signal(caught[0], signal.SIG_DFL)
         os.kill(os.getpid(), caught[0])

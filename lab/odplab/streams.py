@@ -17,7 +17,7 @@ import socket
 import stat
 import struct
 import termios
-from typing import Optional, Union
+from typing import Union
 
 CHUNK = 65536
 

@@ -20,7 +20,7 @@ import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from . import accelerator, ui
 from .build import Build
@@ -109,7 +109,9 @@ class TestRun:
         environment = {**os.environ, "ODPLAB": str(self.workshop.paths.checkout / "odplab")}
         return subprocess.Popen(argv, env=environment, start_new_session=True, **popen)  # type: ignore[call-overload]
 
-    def _program(self, folder: str, program: str, start, argv: list[str], names: list[str], shown: str, report: Path) -> None:
+    def _program(
+        self, folder: str, program: str, start: Callable, argv: list[str], names: list[str], shown: str, report: Path
+    ) -> None:
         """Run a program on this side; shown is the report's path as the program sees it."""
         begun = time.monotonic()
         report.unlink(missing_ok=True)
@@ -206,7 +208,7 @@ class TestRun:
         if failed:
             print("failed:\n  " + "\n  ".join(failed))
         if not self.outcomes:
-            ui.say(f"no test matches '{self.selection.text}'; names look like guest/matrix/Suite.Test or lint/shellcheck.")
+            ui.say(f"no test matches '{self.selection.text}'; names look like guest/matrix/Suite.Test or lint/licence.")
         print(self._counts(self.outcomes), flush=True)
         ran = any(outcome.verdict != SKIPPED for outcome in self.outcomes)
         return 0 if ran and not failed else STATUS_FAILED

@@ -34,7 +34,8 @@ class Workshop:
         self.kernels = Kernels.read(self.root)
         if verbose:
             ui.say(f"root: {self.root}; build: {paths.build}")
-            ui.say(f"kernel: {self.kernels.run} (source: {self.kernels.run_source}); also built on: {self.kernels.build_only}")
+            ui.say(f"kernel: {self.kernels.run}, source: {self.kernels.run_source}")
+            ui.say(f"also built on: {self.kernels.build_only or 'no other kernel'}")
         self._mount(share)
 
     def _mount(self, share: Optional[Path]) -> None:

@@ -64,8 +64,8 @@ outcome run_lab_on_terminal(const how_to_run &how, unsigned short rows, unsigned
 /// `run OPTIONS -- /bin/sh -c SCRIPT`.
 std::vector<std::string> guest_script(std::vector<std::string> options, const std::string &script);
 
-/// Whether there is such a process and it is not dead: when the lab is killed, its inner process is left
-/// for process 1 to collect, which may take its time.
+/// Whether there is such a process and it is not dead: when the lab is killed, its inner process is
+/// left for process 1 to collect, which may take its time.
 bool runs(pid_t pid);
 
 } // namespace lab_test
