@@ -29,7 +29,7 @@ BOOT_LIMIT = 120.0
 # How long a hung guest may take to print its state.
 DUMP_LIMIT = 3.0
 # How long the console is watched after the last command, for what its end set off.
-LAST_LOOK = 0.05
+LAST_LOOK = 0.5
 
 
 @dataclass
