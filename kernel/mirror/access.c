@@ -6,6 +6,7 @@
  * while the actor touches the pages, so that an invalidation waits for it, and
  * lets go of it before it asks mm for a page that is missing.
  */
+#include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/libnvdimm.h>
@@ -34,7 +35,8 @@
  * @write: the actor writes
  * @flush: the page has to be persistent memory
  * @actor: what to do
- * @context: for @actor
+ * @map_actor: what to do instead with the device's addresses, or NULL
+ * @context: for the actor
  */
 struct odp_walk {
 	unsigned long va;
@@ -44,22 +46,9 @@ struct odp_walk {
 	bool write;
 	bool flush;
 	odp_actor_t actor;
+	odp_map_actor_t map_actor;
 	void *context;
 };
-
-/*
- * hmm_range_fault() accepts a writable page that is clean, and the CPU's dirty
- * bit knows nothing of our stores, so without this a page that was written
- * through the mirror is thrown away as clean. DAX pages are not in the page
- * cache; their file system recorded the write when it made the entry writable.
- */
-static void odp_mark_dirty(unsigned long entry)
-{
-	struct folio *folio = page_folio(odp_entry_page(entry));
-
-	if (!(entry & ODP_ENTRY_PMEM) && !folio_test_dirty(folio))
-		folio_mark_dirty(folio);
-}
 
 /*
  * A hole reads as the zero page, or the huge one, whose frame number modules
@@ -73,6 +62,24 @@ static bool odp_entry_flushable(unsigned long entry)
 	return entry & ODP_ENTRY_PMEM || is_zero_pfn(entry >> ODP_ENTRY_SHIFT) ||
 	       (!folio->mapping && !(entry & ODP_ENTRY_WRITE) &&
 		folio_order(folio) == PMD_ORDER);
+}
+
+/* Give the actor the address that the driver's map made. */
+static int odp_walk_address(struct odp_walk *walk, struct odp_chunk *chunk)
+{
+	struct odp_slot *slot = odp_slot(chunk, walk->va);
+	size_t size = slot->huge ? PMD_SIZE : PAGE_SIZE;
+	size_t length = min(walk->length - walk->done,
+			    size - (walk->va & (size - 1)));
+	int err;
+
+	err = walk->map_actor(odp_slot_address(chunk, slot, walk->va),
+			      walk->done, length, walk->context);
+	if (!err) {
+		walk->va += length;
+		walk->done += length;
+	}
+	return err;
 }
 
 static int odp_walk_page(struct odp_walk *walk, unsigned long entry)
@@ -89,7 +96,7 @@ static int odp_walk_page(struct odp_walk *walk, unsigned long entry)
 	err = walk->actor(kaddr + offset, walk->done, length, walk->context);
 	kunmap_local(kaddr);
 	/* Also after an error: the actor may have stored something. */
-	if (walk->write)
+	if (walk->write && ODP_RULE(DIRTY))
 		odp_mark_dirty(entry);
 
 	if (!err) {
@@ -103,13 +110,15 @@ static int odp_walk_page(struct odp_walk *walk, unsigned long entry)
 static unsigned long odp_walk_entry(const struct odp_walk *walk,
 				    struct odp_chunk *chunk)
 {
-	struct odp_slot *slot = odp_slot(chunk, walk->va);
-	unsigned long entry;
+	unsigned long n = odp_slot_index(chunk, walk->va);
+	unsigned long entry = odp_slot_entry(&chunk->slot[n], walk->va);
 
-	if (!slot->leaf)
+	if ((entry & walk->need) != walk->need)
 		return 0;
-	entry = slot->leaf->entry[odp_leaf_index(walk->va)];
-	return (entry & walk->need) == walk->need ? entry : 0;
+	/* For the shrinker. Looked at first: the line is shared by readers. */
+	if (!test_bit(n, &chunk->used))
+		set_bit(n, &chunk->used);
+	return entry;
 }
 
 /*
@@ -133,7 +142,14 @@ static int odp_walk_chunk_locked(struct odp_walk *walk, struct odp_chunk *chunk,
 			*absent = true;
 			break;
 		}
-		err = odp_walk_page(walk, entry);
+		if (!ODP_RULE(LOCKED_COPY)) {
+			up_read(&chunk->lock);
+			usleep_range(500, 1000);
+		}
+		err = walk->map_actor ? odp_walk_address(walk, chunk) :
+					odp_walk_page(walk, entry);
+		if (!ODP_RULE(LOCKED_COPY))
+			down_read(&chunk->lock);
 	}
 	return err;
 }
@@ -189,7 +205,9 @@ static int odp_window_walk(struct odp_window *window, u64 iova,
 	left = window->length - (iova - window->iova);
 	intent = clamp_t(u64, intent, walk->length, left);
 	walk->va = window->va + (iova - window->iova);
-	walk->need = ODP_ENTRY_PRESENT | (walk->write ? ODP_ENTRY_WRITE : 0);
+	walk->need = ODP_ENTRY_PRESENT;
+	if (walk->write && ODP_RULE(NEED_WRITE))
+		walk->need |= ODP_ENTRY_WRITE;
 
 	err = odp_walk_run(walk, window, walk->va + intent - 1);
 	if (err == -EAGAIN)
@@ -239,6 +257,44 @@ int odp_window_access(struct odp_window *window, u64 iova, size_t length,
 	return odp_window_walk(window, iova, &walk, intent);
 }
 EXPORT_SYMBOL_GPL(odp_window_access);
+
+/**
+ * odp_window_map - get the device's addresses for memory
+ * @window: the window, made with &odp_device_ops
+ * @iova: where, as the device names it
+ * @length: bytes; 0 does nothing
+ * @intent: as for odp_window_access()
+ * @access: what the device may do at the addresses
+ * @actor: called for each piece, in order; enters the address in the device's
+ *	tables
+ * @context: for @actor
+ *
+ * For a driver whose device accesses memory on its own. The chunk's lock is
+ * held from the look-up until @actor returns, and exclusive while the driver's
+ * invalidate is called, so no address is entered after it was taken back. What
+ * may be written is marked dirty when it is unmapped.
+ *
+ * Context: as for odp_window_access().
+ *
+ * Return: as odp_window_access(), or
+ * -EOPNOTSUPP: the mirror was made without &odp_device_ops.map
+ */
+int odp_window_map(struct odp_window *window, u64 iova, size_t length,
+		   size_t intent, enum odp_access access,
+		   odp_map_actor_t actor, void *context)
+{
+	struct odp_walk walk = {
+		.length = length,
+		.write = access == ODP_ACCESS_WRITE,
+		.map_actor = actor,
+		.context = context,
+	};
+
+	if (!odp_mirror_maps(window->mirror))
+		return -EOPNOTSUPP;
+	return odp_window_walk(window, iova, &walk, intent);
+}
+EXPORT_SYMBOL_GPL(odp_window_map);
 
 static int odp_read_actor(void *kaddr, size_t offset, size_t length,
 			  void *context)

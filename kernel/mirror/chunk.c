@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Chunks: a slice of the address space, its notifier and its table.
+ * Chunks: a slice of the address space and its notifier.
  *
  * A chunk comes with the first fault in its slice and goes when nothing in it
  * is mapped and no fault on it is in flight; its notifier is in the mm's tree
@@ -14,13 +14,16 @@
 #include <linux/slab.h>
 
 #include "mirror.h"
+#include "trace.h"
 
 static struct odp_chunk *odp_chunk_alloc(struct odp_mirror *mirror,
 					 unsigned long va)
 {
 	struct odp_chunk *chunk;
 
-	chunk = kzalloc_obj(*chunk, GFP_KERNEL_ACCOUNT);
+	chunk = kzalloc(struct_size(chunk, huge_address,
+				    odp_mirror_maps(mirror) ?
+				    ODP_CHUNK_LEAVES : 0), GFP_KERNEL_ACCOUNT);
 	if (!chunk)
 		return NULL;
 
@@ -44,24 +47,6 @@ static void odp_chunk_put(struct odp_chunk *chunk)
 {
 	if (refcount_dec_and_test(&chunk->ref))
 		kfree_rcu(chunk, rcu);
-}
-
-/**
- * odp_chunk_free_leaf_locked - give back a slot's empty table
- * @chunk: the chunk, locked exclusive
- * @slot: its slot; @slot->npresent is 0
- *
- * Context: notifier callbacks too.
- */
-void odp_chunk_free_leaf_locked(struct odp_chunk *chunk, struct odp_slot *slot)
-{
-	lockdep_assert_held_write(&chunk->lock);
-
-	if (!slot->leaf)
-		return;
-	kfree(slot->leaf);
-	slot->leaf = NULL;
-	atomic_long_dec(&chunk->mirror->nleaves);
 }
 
 /**
@@ -119,8 +104,8 @@ struct odp_chunk *odp_chunk_lock_shared(struct odp_mirror *mirror,
  * Make a chunk with a fault in flight and put it into the XArray. NULL when
  * another task was faster.
  */
-static struct odp_chunk *odp_chunk_create(struct odp_mirror *mirror,
-					  unsigned long va)
+static struct odp_chunk *odp_chunk_create_charged(struct odp_mirror *mirror,
+						  unsigned long va)
 {
 	struct odp_chunk *chunk, *other;
 	int err;
@@ -149,6 +134,19 @@ static struct odp_chunk *odp_chunk_create(struct odp_mirror *mirror,
 
 	atomic_long_inc(&mirror->nchunks);
 	odp_count(mirror, ODP_COUNT_CHUNKS);
+	trace_odp_chunk_create(mirror, chunk->first);
+	return chunk;
+}
+
+static struct odp_chunk *odp_chunk_create(struct odp_mirror *mirror,
+					  unsigned long va)
+{
+	struct odp_charge charge;
+	struct odp_chunk *chunk;
+
+	odp_charge_begin(mirror, &charge);
+	chunk = odp_chunk_create_charged(mirror, va);
+	odp_charge_end(&charge);
 	return chunk;
 }
 
@@ -206,7 +204,9 @@ void odp_chunk_maybe_retire_locked(struct odp_chunk *chunk)
 
 	lockdep_assert_held(&chunk->lock);
 
-	if (chunk->npresent || atomic_read(&chunk->nfaults) || chunk->dead)
+	if (chunk->npresent && ODP_RULE(RETIRE_EMPTY))
+		return;
+	if (atomic_read(&chunk->nfaults) || chunk->dead || !ODP_RULE(RETIRE))
 		return;
 	if (atomic_xchg(&chunk->queued, 1))
 		return;
@@ -222,19 +222,20 @@ void odp_chunk_maybe_retire_locked(struct odp_chunk *chunk)
 static bool odp_chunk_kill(struct odp_chunk *chunk, bool force)
 {
 	struct odp_mirror *mirror = chunk->mirror;
+	unsigned long first = chunk->first;
 	bool killed = false;
 	unsigned long i;
 
 	down_write(&chunk->lock);
 	if (chunk->dead)
 		goto unlock;
-	if (!force && (chunk->npresent || atomic_read(&chunk->nfaults)))
+	if (!force && ((chunk->npresent && ODP_RULE(RETIRE_EMPTY)) ||
+		       atomic_read(&chunk->nfaults)))
 		goto unlock;
 
-	for (i = 0; i < ODP_CHUNK_LEAVES; i++)
-		odp_chunk_free_leaf_locked(chunk, &chunk->slot[i]);
-	atomic_long_sub(chunk->npresent, &mirror->npages);
-	chunk->npresent = 0;
+	for (i = 0; i < ODP_CHUNK_LEAVES; i++, first += PMD_SIZE)
+		odp_slot_drop_locked(chunk, &chunk->slot[i], first,
+				     odp_slot_last(first));
 	chunk->dead = true;
 	xa_erase(&mirror->chunks, odp_chunk_index(chunk->first));
 	killed = true;
@@ -245,6 +246,7 @@ unlock:
 
 static void odp_chunk_bury(struct odp_chunk *chunk)
 {
+	trace_odp_chunk_free(chunk->mirror, chunk->first);
 	atomic_long_dec(&chunk->mirror->nchunks);
 	mmu_interval_notifier_remove(&chunk->notifier);
 	odp_chunk_put(chunk);

@@ -14,6 +14,7 @@ static struct dentry *odp_debugfs_dir;
 
 static const char * const odp_counter_names[ODP_NR_COUNTERS] = {
 	[ODP_COUNT_FAULTS]		= "faults",
+	[ODP_COUNT_QUEUED]		= "faults_queued",
 	[ODP_COUNT_PAGES]		= "pages_mapped",
 	[ODP_COUNT_SNAPSHOTS]		= "snapshots",
 	[ODP_COUNT_PREFETCHES]		= "prefetches",
@@ -26,6 +27,8 @@ static const char * const odp_counter_names[ODP_NR_COUNTERS] = {
 	[ODP_COUNT_BUSY]		= "busy",
 	[ODP_COUNT_ERRORS]		= "errors",
 	[ODP_COUNT_CHUNKS]		= "chunks_created",
+	[ODP_COUNT_HUGE]		= "huge_mapped",
+	[ODP_COUNT_RECLAIMED]		= "tables_reclaimed",
 	[ODP_COUNT_FLUSHED]		= "pages_flushed",
 };
 

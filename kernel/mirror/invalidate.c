@@ -12,63 +12,19 @@
  * next write. Everything else drops the entry.
  */
 #include "mirror.h"
+#include "trace.h"
 
 static bool odp_event_keeps_read(enum mmu_notifier_event event)
 {
-	return event == MMU_NOTIFY_PROTECTION_PAGE ||
-	       event == MMU_NOTIFY_SOFT_DIRTY;
+	return ODP_RULE(KEEP_READ) && (event == MMU_NOTIFY_PROTECTION_PAGE ||
+				       event == MMU_NOTIFY_SOFT_DIRTY);
 }
 
-/* Drop [first, last] of a slot. Returns how many entries went. */
-static unsigned int odp_slot_drop_locked(struct odp_chunk *chunk,
-					 struct odp_slot *slot,
-					 unsigned long first,
-					 unsigned long last)
-{
-	unsigned long i = odp_leaf_index(first);
-	unsigned long end = odp_leaf_index(last) + 1;
-	unsigned int dropped = 0;
-
-	if (end - i == ODP_LEAF_ENTRIES) {
-		dropped = slot->npresent;
-	} else {
-		for (; i < end && dropped < slot->npresent; i++) {
-			if (!slot->leaf->entry[i])
-				continue;
-			slot->leaf->entry[i] = 0;
-			dropped++;
-		}
-	}
-
-	slot->npresent -= dropped;
-	chunk->npresent -= dropped;
-	atomic_long_sub(dropped, &chunk->mirror->npages);
-	if (!slot->npresent)
-		odp_chunk_free_leaf_locked(chunk, slot);
-	return dropped;
-}
-
-/* Take write permission from [first, last] of a slot. */
-static unsigned int odp_slot_protect_locked(struct odp_slot *slot,
-					    unsigned long first,
-					    unsigned long last)
-{
-	unsigned long i = odp_leaf_index(first);
-	unsigned long end = odp_leaf_index(last) + 1;
-	unsigned int changed = 0;
-
-	for (; i < end; i++) {
-		if (!(slot->leaf->entry[i] & ODP_ENTRY_WRITE))
-			continue;
-		slot->leaf->entry[i] &= ~ODP_ENTRY_WRITE;
-		changed++;
-	}
-	return changed;
-}
-
-static void odp_chunk_invalidate_locked(struct odp_chunk *chunk,
-					unsigned long first,
-					unsigned long last, bool keep_read)
+/* Returns how many pages lost anything. */
+static unsigned int odp_chunk_invalidate_locked(struct odp_chunk *chunk,
+						unsigned long first,
+						unsigned long last,
+						bool keep_read)
 {
 	struct odp_mirror *mirror = chunk->mirror;
 	unsigned int dropped = 0, protected = 0;
@@ -79,12 +35,12 @@ static void odp_chunk_invalidate_locked(struct odp_chunk *chunk,
 		slot = odp_slot(chunk, first);
 		slot_last = min(last, odp_slot_last(first));
 
-		/* Pairs with the acquire in odp_fault_slot(). */
+		/* Pairs with the acquire in odp_look(). */
 		smp_store_release(&slot->sequence, slot->sequence + 1);
-		if (slot->leaf && keep_read)
-			protected += odp_slot_protect_locked(slot, first,
+		if (keep_read)
+			protected += odp_slot_protect_locked(chunk, slot, first,
 							     slot_last);
-		else if (slot->leaf)
+		else if (ODP_RULE(DROP))
 			dropped += odp_slot_drop_locked(chunk, slot, first,
 							slot_last);
 		if (slot_last == last)
@@ -96,6 +52,7 @@ static void odp_chunk_invalidate_locked(struct odp_chunk *chunk,
 		odp_count(mirror, ODP_COUNT_INVALIDATIONS);
 	odp_count_add(mirror, ODP_COUNT_PAGES_DROPPED, dropped);
 	odp_count_add(mirror, ODP_COUNT_WRITE_DROPPED, protected);
+	return dropped + protected;
 }
 
 /*
@@ -108,6 +65,10 @@ static bool odp_invalidate(struct mmu_interval_notifier *notifier,
 {
 	struct odp_chunk *chunk = container_of(notifier, struct odp_chunk,
 					       notifier);
+	/* mmu_notifier_range is half-open; a chunk is closed. */
+	unsigned long first = max(range->start, chunk->first);
+	unsigned long last = min(range->end - 1, odp_chunk_last(chunk));
+	unsigned int pages;
 
 	/*
 	 * A reader holds the lock for ODP_ACCESS_BATCH bytes at most, but the
@@ -119,10 +80,9 @@ static bool odp_invalidate(struct mmu_interval_notifier *notifier,
 		return false;
 
 	mmu_interval_set_seq(notifier, sequence);
-	/* mmu_notifier_range is half-open; a chunk is closed. */
-	odp_chunk_invalidate_locked(chunk, max(range->start, chunk->first),
-				    min(range->end - 1, odp_chunk_last(chunk)),
-				    odp_event_keeps_read(range->event));
+	pages = odp_chunk_invalidate_locked(chunk, first, last,
+					    odp_event_keeps_read(range->event));
+	trace_odp_invalidate(chunk->mirror, first, last, range->event, pages);
 	odp_chunk_maybe_retire_locked(chunk);
 
 	up_write(&chunk->lock);

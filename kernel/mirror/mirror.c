@@ -12,6 +12,7 @@
  * registration starts a new one, even while an old fault is stuck in a frozen
  * file system.
  */
+#include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
@@ -28,24 +29,31 @@ static LIST_HEAD(odp_mirrors);
 static u32 odp_next_id;
 
 static struct odp_mirror *odp_mirror_alloc(const void *owner,
+					   const struct odp_device_ops *ops,
 					   struct mm_struct *mm)
 {
 	struct odp_mirror *mirror;
+	int err;
 
 	/*
 	 * The first notifier of an mm takes mmap_lock exclusive and every VMA's
 	 * lock. Here, in the process that registers memory, that is a short
 	 * wait; in a fault it could be a deadlock with a fault of the owner's.
 	 */
-	if (mmu_notifier_register(NULL, mm))
-		return NULL;
+	err = mmu_notifier_register(NULL, mm);
+	if (err)
+		return ERR_PTR(err);
 
 	mirror = kzalloc_obj(*mirror, GFP_KERNEL_ACCOUNT);
 	if (!mirror)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 
 	kref_init(&mirror->ref);
 	mirror->owner = owner;
+	mirror->ops = ops;
+	mirror->leaf_size = struct_size_t(struct odp_leaf, address,
+					  odp_mirror_maps(mirror) ?
+					  ODP_LEAF_ENTRIES : 0);
 	mirror->mm = mm;
 	mmgrab(mm);
 	mirror->pid = task_tgid_nr(current);
@@ -54,6 +62,10 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 	INIT_WORK(&mirror->reclaim, odp_chunks_reclaim);
 	spin_lock_init(&mirror->faults_lock);
 	INIT_LIST_HEAD(&mirror->faults);
+	if (ops) {
+		__module_get(ops->module);
+		ops->get(owner);
+	}
 	/* Until it is released, so that rmmod says busy instead of waiting. */
 	__module_get(THIS_MODULE);
 	return mirror;
@@ -61,6 +73,10 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 
 static void odp_mirror_free(struct odp_mirror *mirror)
 {
+	if (mirror->ops) {
+		mirror->ops->put(mirror->owner);
+		module_put(mirror->ops->module);
+	}
 	mmdrop(mirror->mm);
 	kfree(mirror);
 	module_put(THIS_MODULE);
@@ -82,14 +98,19 @@ static struct odp_mirror *odp_mirror_find_locked(const void *owner,
 /**
  * odp_mirror_open - find or make the mirror of an mm, for one more window
  * @owner: the device
+ * @ops: the driver's, or NULL; the same for each window of an owner
  * @mm: the address space
  *
  * Context: process context, may sleep. Takes odp_mirrors_lock, and mmap_lock
  * without it for the first mirror of @mm.
  *
- * Return: the mirror, or NULL when there is no memory for one.
+ * Return: the mirror, or
+ * ERR_PTR(-ENOMEM): no memory
+ * ERR_PTR(-EINTR): a signal is pending, and it is the first mirror of @mm
  */
-struct odp_mirror *odp_mirror_open(const void *owner, struct mm_struct *mm)
+struct odp_mirror *odp_mirror_open(const void *owner,
+				   const struct odp_device_ops *ops,
+				   struct mm_struct *mm)
 {
 	struct odp_mirror *mirror, *new = NULL;
 
@@ -97,9 +118,9 @@ struct odp_mirror *odp_mirror_open(const void *owner, struct mm_struct *mm)
 	mirror = odp_mirror_find_locked(owner, mm);
 	if (!mirror) {
 		mutex_unlock(&odp_mirrors_lock);
-		new = odp_mirror_alloc(owner, mm);
-		if (!new)
-			return NULL;
+		new = odp_mirror_alloc(owner, ops, mm);
+		if (IS_ERR(new))
+			return new;
 		mutex_lock(&odp_mirrors_lock);
 		mirror = odp_mirror_find_locked(owner, mm);
 	}
@@ -147,6 +168,25 @@ static void odp_mirror_release(struct kref *ref)
 	odp_mirror_free(mirror);
 }
 
+/**
+ * odp_charge_begin - have the owner's cgroup pay for what is allocated
+ * @mirror: the mirror; its mm's users are held
+ * @charge: out, for odp_charge_end()
+ *
+ * Context: process context; not nested.
+ */
+void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge)
+{
+	charge->memcg = get_mem_cgroup_from_mm(mirror->mm);
+	charge->old = set_active_memcg(charge->memcg);
+}
+
+void odp_charge_end(struct odp_charge *charge)
+{
+	set_active_memcg(charge->old);
+	mem_cgroup_put(charge->memcg);
+}
+
 void odp_mirror_get(struct odp_mirror *mirror)
 {
 	kref_get(&mirror->ref);
@@ -176,6 +216,33 @@ void odp_mirrors_each(void (*fn)(struct odp_mirror *mirror, void *context),
 }
 
 /**
+ * odp_mirrors_try_each - the same for the shrinker, which may not wait
+ * @fn: the function; may not sleep; false to stop. The next time begins with
+ *	the mirror that it stopped at.
+ * @context: passed to @fn
+ *
+ * Context: any that may take a mutex by a try.
+ *
+ * Return: false if the list is locked.
+ */
+bool odp_mirrors_try_each(bool (*fn)(struct odp_mirror *mirror, void *context),
+			  void *context)
+{
+	struct odp_mirror *mirror;
+
+	if (!mutex_trylock(&odp_mirrors_lock))
+		return false;
+	list_for_each_entry(mirror, &odp_mirrors, list) {
+		if (fn(mirror, context))
+			continue;
+		list_rotate_to_front(&mirror->list, &odp_mirrors);
+		break;
+	}
+	mutex_unlock(&odp_mirrors_lock);
+	return true;
+}
+
+/**
  * odp_mirror_stats - read a mirror's counters
  * @mirror: the mirror, held by the caller
  * @stats: out
@@ -194,30 +261,40 @@ void odp_mirror_stats(struct odp_mirror *mirror, struct odp_mirror_stats *stats)
 	stats->chunks = chunks;
 	stats->pages = atomic_long_read(&mirror->npages);
 	stats->table_bytes = chunks * sizeof(struct odp_chunk) +
-			     leaves * sizeof(struct odp_leaf);
+			     leaves * mirror->leaf_size;
 	stats->windows = READ_ONCE(mirror->windows);
 }
 
 static int __init odp_module_init(void)
 {
+	int err = -ENOMEM;
+
 	odp_wq = alloc_workqueue("odp_mirror", WQ_UNBOUND, WQ_MAX_ACTIVE);
 	if (!odp_wq)
 		return -ENOMEM;
 
 	odp_reclaim_wq = alloc_workqueue("odp_reclaim",
 					 WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!odp_reclaim_wq) {
-		destroy_workqueue(odp_wq);
-		return -ENOMEM;
-	}
+	if (!odp_reclaim_wq)
+		goto err_wq;
+	err = odp_shrinker_init();
+	if (err)
+		goto err_reclaim_wq;
 
 	odp_debugfs_init();
 	return 0;
+
+err_reclaim_wq:
+	destroy_workqueue(odp_reclaim_wq);
+err_wq:
+	destroy_workqueue(odp_wq);
+	return err;
 }
 
 static void __exit odp_module_exit(void)
 {
 	odp_debugfs_exit();
+	odp_shrinker_exit();
 	/* No mirror is left; a work item that put the last may still return. */
 	destroy_workqueue(odp_wq);
 	destroy_workqueue(odp_reclaim_wq);

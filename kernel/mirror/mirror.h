@@ -5,24 +5,34 @@
  *
  *	mirror.c	mirrors: one per (owner, mm), reference counts
  *	window.c	windows: a region's bounds on a mirror
- *	chunk.c		chunks: a slice of address space, its notifier, its table
+ *	chunk.c		chunks: a slice of address space and its notifier
+ *	table.c		a chunk's entries
  *	invalidate.c	what mm does to us
- *	fault.c		what we ask of mm
- *	prefetch.c	the same, ahead of time
+ *	shrink.c	giving idle tables back when memory is short
+ *	look.c		what mm has already
+ *	fault.c		having mm bring in the rest
+ *	request.c	faults that take long
+ *	prefetch.c	faults ahead of time
  *	access.c	using the pages
+ *	trace.h		tracepoints
+ *	rules.h		what must not be broken, and a way to break it
  *	debugfs.c	the summary file
+ */
+/**
+ * DOC: Locking
  *
- * Locks, outermost first
- * ----------------------
+ * Outermost first:
  *
  * odp_mirrors_lock (mutex)
  *	Protects the list of mirrors and each mirror's count of windows. Taken
- *	when a window is made or destroyed, never on an access.
+ *	when a window is made or destroyed, never on an access. No memory is
+ *	allocated under it: the shrinker takes it (a try).
  *
  * mm->mmap_lock (not ours)
- *	Held shared around hmm_range_fault(). Exclusive only when the first
- *	mirror of an mm is made, which prepares it for notifiers. Never taken with a chunk's lock
- *	held, because a notifier callback takes the chunk's lock under it.
+ *	Held shared around hmm_range_fault() and faults. Exclusive only when the
+ *	first mirror of an mm is made, which prepares it for notifiers. Never
+ *	taken with a chunk's lock held, because a notifier callback takes the
+ *	chunk's lock under it.
  *
  * odp_chunk.lock (rw_semaphore)
  *	Shared: using a page of the chunk (an access), or telling the chunk
@@ -30,6 +40,8 @@
  *	invalidating them, retiring the chunk. Taken in notifier callbacks, so
  *	also under reclaim, i_mmap and anon_vma locks: no memory is allocated
  *	under it and nothing waits under it for another task.
+ *
+ *	Also exclusive, by a try: the shrinker.
  *
  * odp_mirror.faults_lock (spinlock)
  *	Protects the list of faults in flight. Leaf.
@@ -39,25 +51,25 @@
  *
  * Two accesses on two chunks share no lock: the XArray is read under RCU and
  * the window holds the mirror.
+ */
+/**
+ * DOC: Lifetime
  *
- * Life times
- * ----------
- *
- * A mirror lives while it has windows, a fault in flight or a prefetch. It holds the
- * mm_struct (mmgrab), not the address space: a fault takes that for its own
- * length only (mmget_not_zero).
+ * A mirror lives while it has windows, a fault in flight or a prefetch. It
+ * holds the mm_struct (mmgrab), not the address space: a fault takes that for
+ * its own length only (mmget_not_zero).
  *
  * A chunk is reachable from its XArray slot, and is removed from there only
  * with its lock held exclusive, dead set, no entry present and no fault in
  * flight. Whoever finds it under RCU takes the lock inside the same RCU
  * section (a try) or takes a reference first, then looks at dead. Destroying a
- * mirror needs neither: it stops the reclaim work first, which alone retires. It is freed
- * after its notifier is removed and a grace period.
+ * mirror needs neither: it stops the reclaim work first, which alone retires. A
+ * chunk is freed after its notifier is removed and a grace period.
  */
 #ifndef ODP_MIRROR_INTERNAL_H
 #define ODP_MIRROR_INTERNAL_H
 
-#include <linux/completion.h>
+#include <linux/hmm.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/llist.h>
@@ -68,6 +80,8 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
+
+#include "rules.h"
 
 /*
  * A leaf describes as much as one PMD, a chunk 32 times that: on x86-64, 2 MiB
@@ -80,7 +94,8 @@
 
 /*
  * An entry is the page frame number above these bits, or 0. It changes with
- * the chunk's lock held exclusive.
+ * the chunk's lock held exclusive. A huge entry has the frame number of the
+ * first page of the slot.
  *
  * PMEM: a DAX page. Its dirtiness is the file system's business, recorded when
  * it granted write permission, and its stores need a cache write-back to last.
@@ -91,63 +106,14 @@
 #define ODP_ENTRY_SHIFT		8
 
 /**
- * enum odp_counter - what a mirror counts since it was created
- * @ODP_COUNT_FAULTS: fault requests that called into mm
- * @ODP_COUNT_PAGES: page entries published; one page mapped twice counts twice
- * @ODP_COUNT_SNAPSHOTS: look-ups of pages that were present in the mm already
- * @ODP_COUNT_PREFETCHES: prefetch requests
- * @ODP_COUNT_INVALIDATIONS: notifier callbacks that took something away
- * @ODP_COUNT_CALLBACKS: notifier callbacks, useful or not
- * @ODP_COUNT_PAGES_DROPPED: page entries dropped by invalidations
- * @ODP_COUNT_WRITE_DROPPED: page entries that lost only write permission
- * @ODP_COUNT_COLLISIONS: faults thrown away because an invalidation ran into
- *	the same chunk before they were published
- * @ODP_COUNT_RETRIES: accesses that came back for a page that had gone again
- * @ODP_COUNT_BUSY: accesses answered with -EAGAIN
- * @ODP_COUNT_ERRORS: faults that mm refused
- * @ODP_COUNT_CHUNKS: chunks created
- * @ODP_COUNT_FLUSHED: pages written back from the CPU's caches by
- *	odp_window_flush_pmem()
- * @ODP_NR_COUNTERS: number of counters
+ * struct odp_leaf - the entries of 2 MiB
+ * @entry: one for each page
+ * @address: what &odp_device_ops.map said of each; only there if the mirror has
+ *	one
  */
-enum odp_counter {
-	ODP_COUNT_FAULTS,
-	ODP_COUNT_PAGES,
-	ODP_COUNT_SNAPSHOTS,
-	ODP_COUNT_PREFETCHES,
-	ODP_COUNT_INVALIDATIONS,
-	ODP_COUNT_CALLBACKS,
-	ODP_COUNT_PAGES_DROPPED,
-	ODP_COUNT_WRITE_DROPPED,
-	ODP_COUNT_COLLISIONS,
-	ODP_COUNT_RETRIES,
-	ODP_COUNT_BUSY,
-	ODP_COUNT_ERRORS,
-	ODP_COUNT_CHUNKS,
-	ODP_COUNT_FLUSHED,
-	ODP_NR_COUNTERS
-};
-
-/**
- * struct odp_mirror_stats - a reading of a mirror's state
- * @count: the counters, indexed by &enum odp_counter
- * @chunks: chunks that exist now, each with one notifier in the mm
- * @pages: page entries that are present now
- * @table_bytes: bytes of chunks and leaves allocated now
- * @windows: windows that exist now
- *
- * Each value is read once; they are not a consistent set while faults run.
- */
-struct odp_mirror_stats {
-	u64 count[ODP_NR_COUNTERS];
-	u64 chunks;
-	u64 pages;
-	u64 table_bytes;
-	u64 windows;
-};
-
 struct odp_leaf {
 	unsigned long entry[ODP_LEAF_ENTRIES];
+	u64 address[];
 };
 
 /**
@@ -155,12 +121,15 @@ struct odp_leaf {
  * @ref: one for @windows not being 0, one per fault in flight, one per prefetch
  * @list: in odp_mirrors; protected by odp_mirrors_lock
  * @owner: what tells devices apart; never dereferenced
+ * @ops: the driver's, or NULL if it does not map for DMA
+ * @leaf_size: bytes of a &struct odp_leaf here
  * @mm: the owner's mm, held by mmgrab()
  * @pid: of the process that made the mirror, for the summary
  * @id: for the summary
  * @windows: protected by odp_mirrors_lock; a prefetch looks without it
  * @nprefetches: prefetches that run
  * @chunks: &struct odp_chunk by va >> ODP_CHUNK_SHIFT
+ * @shrink_at: where the shrinker goes on; protected by odp_mirrors_lock
  * @retired: chunks to look at for reclaim
  * @reclaim: looks at @retired
  * @faults_lock: protects @faults
@@ -174,6 +143,8 @@ struct odp_mirror {
 	struct kref ref;
 	struct list_head list;
 	const void *owner;
+	const struct odp_device_ops *ops;
+	size_t leaf_size;
 	struct mm_struct *mm;
 	pid_t pid;
 	u32 id;
@@ -181,6 +152,7 @@ struct odp_mirror {
 	atomic_t nprefetches;
 
 	struct xarray chunks;
+	unsigned long shrink_at;
 	struct llist_head retired;
 	struct work_struct reclaim;
 
@@ -195,15 +167,17 @@ struct odp_mirror {
 
 /**
  * struct odp_slot - a chunk's 2 MiB of address space
- * @leaf: its table, or NULL when nothing in it is mapped
- * @npresent: entries present in @leaf
+ * @huge: the entry for all of it, if one mapping of at least that size has it
+ * @leaf: else its table, or NULL when nothing in it is mapped
+ * @npresent: pages that are present
  * @sequence: raised by every invalidation that touches the slot
  *
  * Protected by the chunk's lock. @sequence is what keeps a fault from being
  * thrown away because of an invalidation elsewhere in the chunk: see
- * odp_fault_slot().
+ * odp_look().
  */
 struct odp_slot {
+	unsigned long huge;
 	struct odp_leaf *leaf;
 	u32 npresent;
 	u32 sequence;
@@ -215,7 +189,8 @@ struct odp_slot {
  * @lock: see the top of this file
  * @mirror: the mirror; holds no reference, a chunk does not outlive it
  * @first: first address
- * @npresent: entries present in all slots; protected by @lock
+ * @npresent: pages present in all slots; protected by @lock
+ * @used: a bit for each slot, set by an access and cleared by the shrinker
  * @nfaults: faults in flight; raised with @lock held shared, so stable while
  *	it is held exclusive
  * @dead: retired; protected by @lock
@@ -225,6 +200,8 @@ struct odp_slot {
  *	for @lock
  * @rcu: frees it
  * @slot: the table
+ * @huge_address: what &odp_device_ops.map said of huge entries; only there if
+ *	the mirror has one
  */
 struct odp_chunk {
 	struct mmu_interval_notifier notifier;
@@ -232,6 +209,7 @@ struct odp_chunk {
 	struct odp_mirror *mirror;
 	unsigned long first;
 	unsigned long npresent;
+	unsigned long used;
 	atomic_t nfaults;
 	bool dead;
 	struct llist_node retired;
@@ -239,7 +217,10 @@ struct odp_chunk {
 	refcount_t ref;
 	struct rcu_head rcu;
 	struct odp_slot slot[ODP_CHUNK_LEAVES];
+	u64 huge_address[];
 };
+
+static_assert(ODP_CHUNK_LEAVES <= BITS_PER_LONG); /* odp_chunk.used */
 
 /* Faults and prefetches: as many as they are, and as long as they take. */
 extern struct workqueue_struct *odp_wq;
@@ -268,10 +249,21 @@ static inline unsigned long odp_chunk_last(const struct odp_chunk *chunk)
 	return chunk->first + (1UL << ODP_CHUNK_SHIFT) - 1;
 }
 
+static inline unsigned long odp_slot_index(const struct odp_chunk *chunk,
+					   unsigned long va)
+{
+	return (va - chunk->first) >> ODP_LEAF_SHIFT;
+}
+
 static inline struct odp_slot *odp_slot(struct odp_chunk *chunk,
 					unsigned long va)
 {
-	return &chunk->slot[(va - chunk->first) >> ODP_LEAF_SHIFT];
+	return &chunk->slot[odp_slot_index(chunk, va)];
+}
+
+static inline bool odp_mirror_maps(const struct odp_mirror *mirror)
+{
+	return mirror->ops && mirror->ops->map;
 }
 
 static inline unsigned long odp_slot_last(unsigned long va)
@@ -289,22 +281,51 @@ static inline struct page *odp_entry_page(unsigned long entry)
 	return pfn_to_page(entry >> ODP_ENTRY_SHIFT);
 }
 
+/* The entry of a page, made from the huge one if there is one, or 0. */
+static inline unsigned long odp_slot_entry(const struct odp_slot *slot,
+					   unsigned long va)
+{
+	unsigned long i = odp_leaf_index(va);
+
+	if (slot->huge)
+		return slot->huge + (i << ODP_ENTRY_SHIFT);
+	return slot->leaf ? slot->leaf->entry[i] : 0;
+}
+
 static inline bool odp_window_contains(const struct odp_window *window,
 				       u64 iova, u64 length)
 {
-	return iova >= window->iova && length <= window->length &&
-	       iova - window->iova <= window->length - length;
+	return !ODP_RULE(BOUNDS) ||
+	       (iova >= window->iova && length <= window->length &&
+		iova - window->iova <= window->length - length);
 }
 
 /* mirror.c */
-struct odp_mirror *odp_mirror_open(const void *owner, struct mm_struct *mm);
+struct odp_mirror *odp_mirror_open(const void *owner,
+				   const struct odp_device_ops *ops,
+				   struct mm_struct *mm);
 void odp_mirror_close(struct odp_mirror *mirror);
 void odp_mirror_get(struct odp_mirror *mirror);
 void odp_mirror_put(struct odp_mirror *mirror);
 void odp_mirrors_each(void (*fn)(struct odp_mirror *mirror, void *context),
 		      void *context);
+bool odp_mirrors_try_each(bool (*fn)(struct odp_mirror *mirror, void *context),
+			  void *context);
 void odp_mirror_stats(struct odp_mirror *mirror,
 		      struct odp_mirror_stats *stats);
+
+/**
+ * struct odp_charge - what odp_charge_begin() changed
+ * @memcg: the cgroup that pays
+ * @old: the one that paid before
+ */
+struct odp_charge {
+	struct mem_cgroup *memcg;
+	struct mem_cgroup *old;
+};
+
+void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge);
+void odp_charge_end(struct odp_charge *charge);
 
 /* chunk.c */
 struct odp_chunk *odp_chunk_lock_shared(struct odp_mirror *mirror,
@@ -313,25 +334,85 @@ struct odp_chunk *odp_chunk_begin_fault(struct odp_mirror *mirror,
 					unsigned long va);
 void odp_chunk_end_fault(struct odp_chunk *chunk);
 void odp_chunk_maybe_retire_locked(struct odp_chunk *chunk);
-void odp_chunk_free_leaf_locked(struct odp_chunk *chunk,
-				struct odp_slot *slot);
 void odp_chunks_destroy(struct odp_mirror *mirror);
 void odp_chunks_reclaim(struct work_struct *work);
+
+/* table.c */
+struct odp_leaf *odp_leaf_alloc(struct odp_mirror *mirror);
+void odp_slot_free_leaf_locked(struct odp_chunk *chunk, struct odp_slot *slot);
+int odp_slot_set_locked(struct odp_chunk *chunk, struct odp_slot *slot,
+			unsigned long va, unsigned long new);
+int odp_slot_set_huge_locked(struct odp_chunk *chunk, struct odp_slot *slot,
+			     unsigned long new);
+unsigned int odp_slot_drop_locked(struct odp_chunk *chunk,
+				  struct odp_slot *slot, unsigned long first,
+				  unsigned long last);
+unsigned int odp_slot_protect_locked(struct odp_chunk *chunk,
+				     struct odp_slot *slot, unsigned long first,
+				     unsigned long last);
+u64 odp_slot_address(const struct odp_chunk *chunk, const struct odp_slot *slot,
+		     unsigned long va);
+void odp_mark_dirty(unsigned long entry);
 
 /* invalidate.c */
 extern const struct mmu_interval_notifier_ops odp_notifier_ops;
 
-/* fault.c */
-/* What odp_mm_get() changed. */
-struct odp_charge {
-	struct mem_cgroup *memcg;
-	struct mem_cgroup *old;
+/* shrink.c */
+extern atomic_long_t odp_nleaves;
+int odp_shrinker_init(void);
+void odp_shrinker_exit(void);
+
+/* look.c */
+/**
+ * struct odp_look - part of a slot, and what mm said of it last
+ * @chunk: the chunk, kept by odp_chunk_begin_fault(), not locked
+ * @slot: the slot
+ * @range: the pages that are looked at: those that are wanted, maybe neighbours
+ * @first: first page that is wanted, counted from the start of @range
+ * @end: behind the last one
+ * @write: they are wanted writable
+ * @vma: where the start of @range is mapped, or NULL; valid from a look on until
+ *	mmap_lock is dropped
+ * @sequence: the slot's, from before the look
+ * @spare: a table, should the slot have none
+ */
+struct odp_look {
+	struct odp_chunk *chunk;
+	struct odp_slot *slot;
+	struct hmm_range range;
+	unsigned long first;
+	unsigned long end;
+	bool write;
+	struct vm_area_struct *vma;
+	u32 sequence;
+	struct odp_leaf *spare;
 };
 
-bool odp_mm_get(struct odp_mirror *mirror, struct odp_charge *charge);
-void odp_mm_put(struct odp_mirror *mirror, struct odp_charge *charge);
+int odp_look(struct odp_look *look);
+unsigned long odp_look_absent(const struct odp_look *look, unsigned long n);
+long odp_look_publish(struct odp_look *look);
+bool odp_vma_is_refused(const struct vm_area_struct *vma);
+
+/* fault.c */
+/**
+ * enum odp_fault_mode - how far a fault goes
+ * @ODP_FAULT_LOOK: take what is present
+ * @ODP_FAULT_QUICK: bring in what mm can without waiting for a device, a file
+ *	system or a process, and do not wait for mmap_lock
+ * @ODP_FAULT_FULL: bring it in, whatever it takes
+ */
+enum odp_fault_mode {
+	ODP_FAULT_LOOK,
+	ODP_FAULT_QUICK,
+	ODP_FAULT_FULL,
+};
+
+bool odp_mm_get(struct odp_mirror *mirror);
+void odp_mm_put(struct odp_mirror *mirror);
 long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
-		    unsigned long last, bool fault, bool write, bool may_wait);
+		    unsigned long last, bool write, enum odp_fault_mode mode);
+
+/* request.c */
 int odp_fault(struct odp_mirror *mirror, unsigned long first,
 	      unsigned long last, bool write);
 

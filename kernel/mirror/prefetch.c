@@ -45,24 +45,23 @@ static long odp_prefetch_slot(struct odp_prefetch *prefetch, unsigned long last)
 	bool write = prefetch->mode == ODP_PREFETCH_WRITE;
 	struct odp_mirror *mirror = prefetch->mirror;
 	unsigned long first = prefetch->first;
-	struct odp_charge charge;
 	struct odp_chunk *chunk;
 	long ret;
 
 	/* For one slot only, so that a prefetch does not delay exit for long. */
-	if (!odp_mm_get(mirror, &charge))
+	if (!odp_mm_get(mirror))
 		return -EFAULT;
 
 	chunk = odp_chunk_begin_fault(mirror, first);
 	if (IS_ERR(chunk)) {
 		ret = PTR_ERR(chunk);
 	} else {
-		odp_count(mirror, fault ? ODP_COUNT_FAULTS :
-					  ODP_COUNT_SNAPSHOTS);
-		ret = odp_fault_slot(chunk, first, last, fault, write, true);
+		ret = odp_fault_slot(chunk, first, last, write,
+				     fault ? ODP_FAULT_FULL :
+					     ODP_FAULT_LOOK);
 		odp_chunk_end_fault(chunk);
 	}
-	odp_mm_put(mirror, &charge);
+	odp_mm_put(mirror);
 
 	/* Of what is merely present, all was seen that there is to see. */
 	if (!fault && (ret >= 0 || ret == -EAGAIN))

@@ -15,6 +15,8 @@
  * odp_window_init - make a window on the mirror of an mm
  * @window: out
  * @owner: tells devices apart: windows with equal @owner and @mm share a mirror
+ * @ops: for a device that translates addresses, else NULL; the same for each
+ *	window of an @owner
  * @mm: the address space; the caller holds it (current->mm)
  * @iova: first address of the region as the device names it
  * @va: first address of the region in @mm
@@ -25,19 +27,23 @@
  * Return: 0, or
  * -EINVAL: @length is 0, or @va + @length - 1 or @iova + @length - 1 wraps
  * -ENOMEM: no memory for the mirror
+ * -EINTR: a signal is pending
  */
 int odp_window_init(struct odp_window *window, const void *owner,
-		    struct mm_struct *mm, u64 iova, u64 va, u64 length)
+		    const struct odp_device_ops *ops, struct mm_struct *mm,
+		    u64 iova, u64 va, u64 length)
 {
+	struct odp_mirror *mirror;
 	u64 last;
 
 	if (!length || check_add_overflow(va, length - 1, &last) ||
 	    check_add_overflow(iova, length - 1, &last))
 		return -EINVAL;
 
-	window->mirror = odp_mirror_open(owner, mm);
-	if (!window->mirror)
-		return -ENOMEM;
+	mirror = odp_mirror_open(owner, ops, mm);
+	if (IS_ERR(mirror))
+		return PTR_ERR(mirror);
+	window->mirror = mirror;
 	window->iova = iova;
 	window->va = va;
 	window->length = length;
@@ -61,3 +67,68 @@ void odp_window_destroy(struct odp_window *window)
 	window->mirror = NULL;
 }
 EXPORT_SYMBOL_GPL(odp_window_destroy);
+
+/**
+ * odp_window_stats - read the counters of a window's mirror
+ * @window: the window
+ * @stats: out
+ *
+ * All windows of a process on a device have one mirror, hence one set.
+ *
+ * Context: any.
+ */
+void odp_window_stats(struct odp_window *window, struct odp_mirror_stats *stats)
+{
+	odp_mirror_stats(window->mirror, stats);
+}
+EXPORT_SYMBOL_GPL(odp_window_stats);
+
+static void odp_snapshot_page(struct odp_chunk *chunk, unsigned long va,
+			      struct odp_snapshot *snapshot)
+{
+	struct odp_slot *slot = odp_slot(chunk, va);
+	unsigned long entry = odp_slot_entry(slot, va);
+
+	snapshot->present = entry & ODP_ENTRY_PRESENT;
+	snapshot->write = entry & ODP_ENTRY_WRITE;
+	snapshot->pmem = entry & ODP_ENTRY_PMEM;
+	snapshot->order = slot->huge ? PMD_ORDER : 0;
+}
+
+/**
+ * odp_window_snapshot - what is usable right now
+ * @window: the window
+ * @iova: in the first page, as the device names it
+ * @npages: pages
+ * @snapshot: out; one for each page
+ *
+ * Changes nothing and faults nothing in. Each page is looked at once; the next
+ * invalidation makes it history.
+ *
+ * Context: process context, may sleep.
+ *
+ * Return: 0, or -EINVAL: the pages are not all inside the window.
+ */
+int odp_window_snapshot(struct odp_window *window, u64 iova,
+			unsigned long npages, struct odp_snapshot *snapshot)
+{
+	struct odp_chunk *chunk;
+	unsigned long n, va;
+
+	if (!odp_window_contains(window, iova, 1) ||
+	    (npages && npages - 1 >
+	     (window->length - 1 - (iova - window->iova)) >> PAGE_SHIFT))
+		return -EINVAL;
+
+	va = window->va + (iova - window->iova);
+	memset(snapshot, 0, npages * sizeof(*snapshot));
+	for (n = 0; n < npages; n++, va += PAGE_SIZE) {
+		chunk = odp_chunk_lock_shared(window->mirror, va);
+		if (!chunk)
+			continue;
+		odp_snapshot_page(chunk, va, &snapshot[n]);
+		up_read(&chunk->lock);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(odp_window_snapshot);

@@ -75,11 +75,12 @@ int rxe_odp_mr_init_user(struct rxe_dev *rxe, u64 start, u64 length,
 	odp = kzalloc_obj(*odp, GFP_KERNEL_ACCOUNT);
 	if (!odp)
 		return -ENOMEM;
-	err = odp_window_init(&odp->window, &rxe->ib_dev, current->mm, iova,
-			      start, length);
+	err = odp_window_init(&odp->window, &rxe->ib_dev, NULL, current->mm,
+			      iova, start, length);
 	if (err) {
 		kfree(odp);
-		return err;
+		/* Nothing has happened yet: have the call made again. */
+		return err == -EINTR ? -ERESTARTNOINTR : err;
 	}
 
 	odp->implicit = implicit;

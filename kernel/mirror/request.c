@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Faults that take long: requests in flight.
+ *
+ * A page fault may take as long as a file system stays frozen, and neither the
+ * queue pair that hit it nor the process that deregisters the memory may be
+ * stuck that long. So what cannot be had quickly is a request to a work item,
+ * for which the caller waits a bounded time. The request goes on without him,
+ * holding the mirror and, for its own length, the address space. A later access
+ * to the same range finds the request and waits for it again.
+ */
+#include <linux/completion.h>
+#include <linux/slab.h>
+
+#include "mirror.h"
+#include "trace.h"
+
+/*
+ * How long an access waits for its fault. Less than the shortest
+ * time-out for an ACK that applications commonly use (14, that is 67 ms: IBTA
+ * 9.7.6.1.3), so that the answer "not ready" gets out before the peer sends
+ * again.
+ */
+#define ODP_FAULT_WAIT_MS	40
+
+/*
+ * Faults that one mirror may have in flight, so that one process with memory
+ * that never answers does not take all workers there are.
+ */
+#define ODP_REQUESTS_MAX	32
+
+/**
+ * struct odp_request - a fault in flight
+ * @work: runs it
+ * @list: in odp_mirror.faults until it is done
+ * @ref: one for the work item, one for each task that waits
+ * @mirror: held
+ * @first: first address; the error is about this one
+ * @last: last address that would be good to have, in the same slot
+ * @write: fault for writing
+ * @error: how it ended; valid after @done
+ * @done: completed when it ended
+ */
+struct odp_request {
+	struct work_struct work;
+	struct list_head list;
+	refcount_t ref;
+	struct odp_mirror *mirror;
+	unsigned long first;
+	unsigned long last;
+	bool write;
+	int error;
+	struct completion done;
+};
+
+static void odp_request_put(struct odp_request *request)
+{
+	if (!refcount_dec_and_test(&request->ref))
+		return;
+	odp_mirror_put(request->mirror);
+	kfree(request);
+}
+
+/* 0, or an errno as for odp_fault_slot(). The mm is held. */
+static int odp_request_fault(struct odp_request *request)
+{
+	struct odp_chunk *chunk;
+	long ret;
+
+	chunk = odp_chunk_begin_fault(request->mirror, request->first);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+
+	odp_count(request->mirror, ODP_COUNT_QUEUED);
+	ret = odp_fault_slot(chunk, request->first, request->last,
+			     request->write, ODP_FAULT_FULL);
+	odp_chunk_end_fault(chunk);
+	return ret < 0 ? ret : 0;
+}
+
+static void odp_request_work(struct work_struct *work)
+{
+	struct odp_request *request = container_of(work, struct odp_request,
+						   work);
+	struct odp_mirror *mirror = request->mirror;
+	u64 begun = trace_odp_fault_enabled() ? ktime_get_ns() : 0;
+	int err = -EFAULT;
+
+	/* Not after exit: then there is nothing to fault in. */
+	if (odp_mm_get(mirror)) {
+		err = odp_request_fault(request);
+		odp_mm_put(mirror);
+	}
+	if (err)
+		odp_count(mirror, ODP_COUNT_ERRORS);
+	trace_odp_fault(mirror, request->first, request->last, request->write,
+			true, err, ktime_get_ns() - begun);
+
+	spin_lock(&mirror->faults_lock);
+	list_del(&request->list);
+	spin_unlock(&mirror->faults_lock);
+	request->error = err;
+	complete_all(&request->done);
+	odp_request_put(request);
+}
+
+/*
+ * The request under way that will have the page, NULL if there is none, or
+ * ERR_PTR(-EAGAIN) if there are too many.
+ */
+static struct odp_request *odp_request_find_locked(struct odp_mirror *mirror,
+						   unsigned long first,
+						   bool write)
+{
+	struct odp_request *request;
+	int n = 0;
+
+	lockdep_assert_held(&mirror->faults_lock);
+
+	list_for_each_entry(request, &mirror->faults, list) {
+		if (request->first <= first && first <= request->last &&
+		    (request->write || !write))
+			return request;
+		n++;
+	}
+	return n < ODP_REQUESTS_MAX ? NULL : ERR_PTR(-EAGAIN);
+}
+
+/* Join the request that covers @first, or start one. Takes a reference. */
+static struct odp_request *odp_request_get(struct odp_mirror *mirror,
+					   unsigned long first,
+					   unsigned long last, bool write)
+{
+	struct odp_request *request, *new;
+
+	new = kzalloc_obj(*new, GFP_KERNEL);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	INIT_WORK(&new->work, odp_request_work);
+	refcount_set(&new->ref, 2);
+	new->mirror = mirror;
+	new->first = first;
+	new->last = last;
+	new->write = write;
+	init_completion(&new->done);
+
+	spin_lock(&mirror->faults_lock);
+	request = odp_request_find_locked(mirror, first, write);
+	if (!request) {
+		odp_mirror_get(mirror);
+		list_add_tail(&new->list, &mirror->faults);
+	} else if (!IS_ERR(request)) {
+		refcount_inc(&request->ref);
+	}
+	spin_unlock(&mirror->faults_lock);
+
+	if (request) {
+		kfree(new);
+		return request;
+	}
+	queue_work(odp_wq, &new->work);
+	return new;
+}
+
+static int odp_request_and_wait(struct odp_mirror *mirror, unsigned long first,
+				unsigned long last, bool write)
+{
+	unsigned long timeout = msecs_to_jiffies(ODP_FAULT_WAIT_MS);
+	struct odp_request *request;
+	int err = -EAGAIN;
+
+	request = odp_request_get(mirror, first, last, write);
+	if (IS_ERR(request)) {
+		/* Whoever repeats the access should not do so at once. */
+		schedule_timeout_idle(1);
+		return PTR_ERR(request);
+	}
+	if (wait_for_completion_timeout(&request->done, timeout))
+		err = request->error;
+	/* The error of a request that began elsewhere, or to write, is not ours. */
+	if (err != -EAGAIN &&
+	    (request->first >> PAGE_SHIFT != first >> PAGE_SHIFT ||
+	     request->write != write))
+		err = 0;
+	odp_request_put(request);
+	return err;
+}
+
+/*
+ * Have the owner's memory looked at and, if that is quickly done, faulted in.
+ * Keeps the chunk until the caller has what it wants, which spares it from
+ * being retired and made again in between.
+ *
+ * @usable: out; how many pages from @first on are usable, or an errno; -EAGAIN
+ *	to have it done by a request
+ */
+static struct odp_chunk *odp_fault_quickly(struct odp_mirror *mirror,
+					   unsigned long first,
+					   unsigned long last, bool write,
+					   long *usable)
+{
+	struct odp_chunk *chunk;
+
+	if (!odp_mm_get(mirror))
+		return ERR_PTR(-EFAULT);
+
+	chunk = odp_chunk_begin_fault(mirror, first);
+	if (!IS_ERR(chunk))
+		*usable = odp_fault_slot(chunk, first, last, write,
+					 ODP_FAULT_QUICK);
+	odp_mm_put(mirror);
+	return chunk;
+}
+
+/**
+ * odp_fault - make pages usable
+ * @mirror: the mirror
+ * @first: first address
+ * @last: last address that the caller is going to need
+ * @write: for writing
+ *
+ * Makes progress from @first on, and not further than the 2 MiB that @first is
+ * in: the caller looks again at what it has. Waits ODP_FAULT_WAIT_MS at most
+ * for a fault that takes long, which goes on if that is not enough, and besides
+ * for an invalidation that is under way in the same chunk.
+ *
+ * Context: process context, may sleep; no chunk is locked.
+ *
+ * Return: 0, or
+ * -EFAULT: nothing is mapped at @first that may be accessed so, or the process
+ *	is gone
+ * -ENOMEM: no memory; worth trying again
+ * -EAGAIN: not resolved yet; try again
+ * or what &odp_device_ops.map said.
+ */
+int odp_fault(struct odp_mirror *mirror, unsigned long first,
+	      unsigned long last, bool write)
+{
+	u64 begun = trace_odp_fault_enabled() ? ktime_get_ns() : 0;
+	struct odp_chunk *chunk;
+	long usable;
+	int err = 0;
+
+	if (first >= mirror->mm->task_size)
+		return -EFAULT;
+	last = min3(last, odp_slot_last(first), mirror->mm->task_size - 1);
+
+	chunk = odp_fault_quickly(mirror, first, last, write, &usable);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+	if (usable == -EAGAIN)
+		err = odp_request_and_wait(mirror, first, last, write);
+	else if (usable < 0)
+		err = usable;
+	if (usable < 0 && usable != -EAGAIN)
+		odp_count(mirror, ODP_COUNT_ERRORS);
+	odp_chunk_end_fault(chunk);
+	trace_odp_fault(mirror, first, last, write, false, err,
+			ktime_get_ns() - begun);
+	return err;
+}
