@@ -16,6 +16,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "rxe.h"
 
@@ -52,6 +53,7 @@ struct rxe_odp {
  * -EINVAL: @length is 0, the range wraps, or an implicit region with an @iova
  * -EFAULT: an explicit range that is not all in user space
  * -ENOMEM: no memory
+ * -ERESTARTNOINTR: a signal came first
  */
 int rxe_odp_mr_init_user(struct rxe_dev *rxe, u64 start, u64 length,
 			 u64 iova, int access_flags, struct rxe_mr *mr)
@@ -218,6 +220,9 @@ static int rxe_odp_atomic_actor(void *kaddr, size_t offset, size_t length,
 
 	if (WARN_ON_ONCE(length != sizeof(*target)))
 		return -EINVAL;
+	/* A poisoned line ends the operation instead of the machine. */
+	if (copy_mc_to_kernel(&atomic->original, target, sizeof(*target)))
+		return -EFAULT;
 
 	/* The lock that orders atomics on all regions of all rxe devices. */
 	spin_lock_bh(&atomic_ops_lock);
@@ -443,7 +448,8 @@ enum resp_states rxe_odp_resp_state(struct rxe_qp *qp, enum resp_states state)
  * A READ may fail in the middle, when part of the reply is out. The requester
  * resumes at the first byte that it has not received, with the PSN that this
  * byte had or would have had. If it has received all that was sent, that is a
- * new request; if not, a duplicate, for which the resource has to stay.
+ * new request; if not, a duplicate, for which the resource has to stay, with all
+ * of its PSNs: a replay may yet send them.
  *
  * Return: RESPST_ERR_RNR if the request is worth repeating, else
  * RESPST_ERR_RKEY_VIOLATION.
@@ -461,14 +467,14 @@ enum resp_states rxe_odp_read_error(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
 		qp->resp.psn = res->cur_psn;
 		/* Counted when the READ began, and again when it is repeated. */
 		qp->resp.msn--;
+	} else if (psn_compare(res->cur_psn, qp->resp.psn) > 0) {
+		/* The replay went on behind what had been sent before. */
+		qp->resp.psn = res->cur_psn;
 	}
-	if (res->replay || res->cur_psn != res->first_psn) {
-		if (!res->replay)
-			res->last_psn = (res->cur_psn - 1) & BTH_PSN_MASK;
+	if (res->replay || res->cur_psn != res->first_psn)
 		qp->resp.res = NULL;
-	} else {
+	else
 		rxe_odp_drop_resource(qp);
-	}
 	return RESPST_ERR_RNR;
 }
 

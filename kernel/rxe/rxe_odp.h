@@ -47,6 +47,16 @@ static inline int rxe_mw_check_range(struct rxe_mw *mw, struct rxe_qp *qp,
 	return 0;
 }
 
+int rxe_copy_wqe(struct rxe_pd *pd, int access, struct rxe_dma_info *dma,
+		 unsigned int max_sge, void *addr, unsigned int length,
+		 enum rxe_mr_copy_dir dir);
+void rxe_skip_wqe(struct rxe_dma_info *dma, unsigned int max_sge,
+		  unsigned int length);
+int rxe_copy_inline(struct rxe_qp *qp, struct rxe_dma_info *dma, void *addr,
+		    unsigned int length);
+void rxe_take_recv(struct rxe_recv_wqe *wqe, unsigned int num_sge);
+void rxe_unbind_mws(struct rxe_qp *qp);
+
 #if IS_ENABLED(CONFIG_INFINIBAND_ON_DEMAND_PAGING)
 int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
 		      unsigned int length, u64 ahead,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 // File: rxe_resp.c
-// Lines: -7 +9
+// Lines: -9 +12
 //
 // rxe: let a SEND wait for the page of its receive buffer
 //
@@ -14,6 +14,10 @@
  { ... }
 @@
 @@
+	err =
+-	copy_data(qp->pd, IB_ACCESS_LOCAL_WRITE, &qp->resp.wqe->dma,
++	rxe_copy_wqe(qp->pd, IB_ACCESS_LOCAL_WRITE, &qp->resp.wqe->dma, RXE_MAX_SGE,
+		  data_addr, data_len, RXE_TO_MR_OBJ);
 	if (unlikely(err))
 -		return (err == -ENOSPC) ? RESPST_ERR_LENGTH : RESPST_ERR_MALFORMED_WQE;
 +		return rxe_odp_recv_error(qp, pkt, err);

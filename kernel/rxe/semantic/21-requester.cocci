@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 // File: rxe_req.c
-// Lines: -1 +7
+// Lines: -4 +11
 //
 // rxe: hold a request until the page of its data is there
 //
@@ -24,3 +24,9 @@
 @@
 -	err == -EFAULT
 +	err == -EFAULT || err == -EINVAL
+@@
+@@
+	err =
+-	copy_data(qp->pd, 0, &wqe->dma,
++	rxe_copy_wqe(qp->pd, 0, &wqe->dma, qp->sq.max_sge,
+		  ...);

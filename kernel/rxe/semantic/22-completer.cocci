@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 // File: rxe_comp.c
-// Lines: -0 +8
+// Lines: -6 +14
 //
 // rxe: hold a response until the page that it goes to is there
 @@
+expression E1, E2;
 @@
-	ret = copy_data(...);
+-	ret = copy_data(qp->pd, IB_ACCESS_LOCAL_WRITE, &wqe->dma, E1, E2, RXE_TO_MR_OBJ);
++	ret = rxe_copy_wqe(qp->pd, IB_ACCESS_LOCAL_WRITE, &wqe->dma, qp->sq.max_sge,
++		     E1, E2, RXE_TO_MR_OBJ);
 +	if (rxe_odp_retryable(ret)) {
 +		rxe_odp_requeue_response(qp, pkt);
 +		return COMPST_DONE;
