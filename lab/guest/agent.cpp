@@ -18,7 +18,8 @@
 //       The agent listens.
 //   exit STATUS OUT ERR
 //       The command ended with STATUS (128 + signal if killed), and the ports "stdout" and "stderr"
-//       have carried OUT and ERR bytes since boot.
+//       have carried OUT and ERR bytes since boot. The kernel log has a line before it, "odplab:
+//       end of command N", which counts from 1.
 //
 // The byte counts are there because ports have no common order: the host knows from them when it
 // has all output. The command gets pipes and not the ports themselves, because a port can be open
@@ -372,6 +373,10 @@ class agent {
             *fd = -1;
         }
         running_ = false;
+        // The kernel prints in its own time. When the host has seen this line on the console, it
+        // has seen all that was said before. An emergency, so that no log level of the user's hides
+        // it.
+        std::ofstream("/dev/kmsg") << "<0>odplab: end of command " << ++commands_ << std::endl;
         report("exit " + std::to_string(status_) + " " + std::to_string(output_.carried()) + " " +
                std::to_string(error_.carried()));
     }
@@ -407,6 +412,7 @@ class agent {
     pump error_;
     pid_t child_ = 0;
     bool running_ = false;
+    int commands_ = 0;
     int status_ = 0;
 };
 

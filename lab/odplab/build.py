@@ -12,11 +12,13 @@ import os
 from pathlib import Path
 
 from . import ui
+from .config import STOCK
 from .errors import Failure
 from .lock import Lock
+from .variant import Variant, release_of
 from .workshop import Workshop
 
-DRIVERS = {"mirror": ("odp_mirror.ko", "rdma_rxe.ko"), "upstream": ("rdma_rxe.ko",)}
+DRIVERS = {"mirror": ("odp_mirror.ko", "rdma_rxe.ko", "odp_mirror_test.ko"), "upstream": ("rdma_rxe.ko",)}
 CMAKE = ["cmake", "-S", "/src", "-B", "/build/user", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
          "-DCMAKE_C_COMPILER_LAUNCHER=ccache", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]  # fmt: skip
 AGENT = ["g++", "-std=c++23", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-static"]
@@ -26,18 +28,22 @@ FIX = "Correct the cause and run it again."
 class Build:
     """The build directory of one checkout. Holds its lock while building; readers need none."""
 
-    def __init__(self, workshop: Workshop):
+    def __init__(self, workshop: Workshop, kernel: str = STOCK):
         self.workshop = workshop
+        self.kernel = kernel
         self.source = workshop.paths.checkout
         self.output = workshop.paths.build
         self.logs = workshop.paths.logs
 
-    def everything(self) -> None:
+    def everything(self, tests: bool = False) -> None:
+        """tests: their programs too."""
+        if self.kernel != STOCK:
+            Variant(self.workshop, self.kernel).ensure()
         lock = Lock(self.output / "build.lock", waiting="another odplab builds this checkout; waiting for it.")
         try:
             self._agent()
-            self._kernel(self.workshop.kernels.run, self.workshop.kernels.run_source)
-            self._user()
+            self._kernel(release_of(self.workshop, self.kernel), self.workshop.kernels.run_source)
+            self._user("all" if tests else "programs")
         finally:
             lock.release()
 
@@ -98,17 +104,17 @@ class Build:
         )
         os.replace(place / "new", place / module)
 
-    def _user(self) -> None:
+    def _user(self, target: str) -> None:
         log = self.logs / "build-user.log"
         if not (self.output / "user/build.ninja").exists():
             with ui.step("configuring the user space"):
                 self.workshop.require("configuring the user space", CMAKE, log, FIX)
         # With nothing to do this is over before anybody would read a line about it.
-        pending = self.workshop.run(["ninja", "-C", "/build/user", "-n"], log)
+        pending = self.workshop.run(["ninja", "-C", "/build/user", "-n", target], log)
         if pending == 0 and b"no work to do" in log.read_bytes():
             return
         with ui.step("building the user space"):
-            self.workshop.require("building the user space", ["ninja", "-C", "/build/user"], log, FIX)
+            self.workshop.require("building the user space", ["ninja", "-C", "/build/user", target], log, FIX)
 
 
 def newest(directory: Path) -> float:

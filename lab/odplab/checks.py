@@ -59,7 +59,8 @@ class Checks:
     def _files(self) -> Iterator[Path]:
         for folder, folders, files in os.walk(self.checkout):
             folders[:] = sorted(set(folders) - NOT_SOURCES)
-            yield from (Path(folder) / name for name in sorted(files))
+            # .git is a file in a worktree.
+            yield from (Path(folder) / name for name in sorted(set(files) - NOT_SOURCES))
 
     def _inside(self, paths: list[Path]) -> list[str]:
         return [f"/src/{path.relative_to(self.checkout)}" for path in paths]

@@ -14,7 +14,7 @@ from typing import Callable
 
 from . import clean, demo, patches, root, sandbox, ui
 from . import run as runner
-from .config import MINIMUM_MEMORY, MINIMUM_PMEM, Options, Paths, parse_size
+from .config import KERNELS, MINIMUM_MEMORY, MINIMUM_PMEM, STOCK, Options, Paths, parse_size
 from .errors import UNUSABLE, Failure
 from .lock import Lock
 from .selection import Selection
@@ -36,8 +36,8 @@ def guest_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("guest")
     group.add_argument("--provider", choices=("ours", "stock"), default="stock",
                        help="libibverbs provider; 'ours' does not exist yet (default: %(default)s)")  # fmt: skip
-    group.add_argument("--kernel", choices=("stock", "debug"), default="stock",
-                       help="the distribution's kernel; 'debug' does not exist yet (default: %(default)s)")  # fmt: skip
+    group.add_argument("--kernel", choices=KERNELS, default=STOCK,
+                       help="the distribution's, or its source with checks built in (default: %(default)s)")  # fmt: skip
     group.add_argument("--smp", type=int, default=2, metavar="N", help="processors (default: %(default)s)")
     group.add_argument("--mem", default="2G", metavar="SIZE", help="memory beside pmem (default: %(default)s)")
     group.add_argument("--pmem", default="512M", metavar="SIZE", help="each of two pmem regions (default: %(default)s)")
@@ -78,8 +78,6 @@ def parser() -> Parser:
 
 
 def to_options(arguments: argparse.Namespace) -> Options:
-    if arguments.kernel == "debug":
-        raise Failure("--kernel debug: the debug kernel is not part of the lab yet; use --kernel stock.", UNUSABLE)
     if arguments.provider == "ours":
         raise Failure(
             "--provider ours: the project's provider is not part of the lab yet; use --provider stock.", UNUSABLE
@@ -87,6 +85,7 @@ def to_options(arguments: argparse.Namespace) -> Options:
     if not 1 <= arguments.smp <= MOST_PROCESSORS:
         raise Failure(f"--smp {arguments.smp}: must be 1 to {MOST_PROCESSORS}.", UNUSABLE)
     options = Options(
+        kernel=arguments.kernel,
         smp=arguments.smp,
         memory=parse_size(arguments.mem, "--mem", MINIMUM_MEMORY),
         pmem=parse_size(arguments.pmem, "--pmem", MINIMUM_PMEM),

@@ -17,6 +17,10 @@ from .errors import UNUSABLE, Failure
 
 MIB = 1024 * 1024
 
+# What --kernel takes: the distribution's kernel, and those that the lab builds itself (variant.py).
+STOCK = "stock"
+KERNELS = (STOCK, "debug", "kcsan")
+
 # Below these the guest does not boot, or mkfs.xfs refuses the pmem region.
 MINIMUM_MEMORY = 512 * MIB
 MINIMUM_PMEM = 320 * MIB
@@ -73,6 +77,7 @@ class Kernels:
 class Options:
     """One guest. Sizes are bytes."""
 
+    kernel: str = STOCK
     rxe: str = "mirror"
     smp: int = 2
     memory: int = 2048 * MIB
@@ -84,6 +89,11 @@ class Options:
     verbose: bool = False
     accelerator: str = "tcg"
     probe: bool = False
+
+    @property
+    def patience(self) -> float:
+        """By how much limits on time are longer than for the stock kernel."""
+        return 1.0 if self.kernel == STOCK else 4.0
 
     @property
     def total_memory(self) -> int:

@@ -3,7 +3,8 @@
 
 Kernel messages arrive as lines with a time stamp. A line that starts a report (panic, oops, warning, lockdep,
 sanitizers, stalls) begins a Report, which collects lines until the report is over: the end marker of a
-trace, or lines enough. Everything is also written to the run's log file.
+trace, or lines enough. Everything is also written to the run's log file, which is the only place for data races
+between functions that are not this project's.
 """
 
 from __future__ import annotations
@@ -48,8 +49,16 @@ STAMP = re.compile(r"^(\[ *[0-9]+\.[0-9]+\](\[ *[TC][0-9]+\])? )+")
 
 TRACE_END = ("---[ end trace", "---[ end Kernel panic")
 
+# KCSAN frames its reports by these rules, and finds races all over a kernel. Ours is one with a module of ours in it.
+RACE = "BUG: KCSAN: "
+RACE_END = "=" * 60
+OURS = re.compile(r"\[(odp_mirror|rdma_rxe)")
+
 # What lab/guest/init says, always by this name.
 SENTENCE = "odplab: guest: "
+
+# What lab/guest/agent.cpp puts into the kernel log.
+END_OF_COMMAND = re.compile(r"odplab: end of command (\d+)$")
 
 LONGEST_REPORT = 200  # lines
 LINES_KEPT = 200
@@ -67,6 +76,7 @@ class Console:
         self.reports: list[list[str]] = []
         self.kept: list[str] = []
         self.lines = 0
+        self.commands_ended = 0
         self.before_report: list[str] = []
         self.sentences: list[str] = []
         self.open_report: list[str] | None = None
@@ -99,14 +109,31 @@ class Console:
         if line.startswith(SENTENCE):
             self.sentences.append(line[len(SENTENCE) :])
         message = STAMP.sub("", line)
+        ended = END_OF_COMMAND.match(message)
+        if ended:
+            self.commands_ended = int(ended[1])
+            self._close_report()
+            return
         starts = bool(MARKERS.match(message)) and message != line
         if self.open_report is not None:
             self.open_report.append(line)
-            if message.startswith(TRACE_END) or len(self.open_report) >= LONGEST_REPORT:
-                self.open_report = None
+            if self._is_over(message):
+                self._close_report()
         elif starts:
             # The line before is the rule of "=" or "cut here" that belongs to the report.
             before = [earlier for earlier in self.kept[-2:-1] if "cut here" in earlier or "====" in earlier]
             self.open_report = before + [line]
             self.reports.append(self.open_report)
             self.before_report = self.before_report or self.kept[-LAST_LINES:]
+
+    def _is_over(self, message: str) -> bool:
+        ends = message.startswith(RACE_END) if self._is_race() else message.startswith(TRACE_END)
+        return ends or len(self.open_report or []) >= LONGEST_REPORT
+
+    def _is_race(self) -> bool:
+        return any(RACE in line for line in (self.open_report or [])[:2])
+
+    def _close_report(self) -> None:
+        if self._is_race() and not any(OURS.search(line) for line in self.open_report or []):
+            self.reports.pop()
+        self.open_report = None

@@ -24,16 +24,17 @@ LIMIT = 300.0
 
 def demo(workshop: Workshop, options: Options) -> int:
     begun = time.monotonic()
-    Build(workshop).everything()
+    Build(workshop, options.kernel).everything()
+    limit = LIMIT * options.patience
     accelerator.choose(workshop, options)
     failed = False
     for rxe, program in PARTS:
         guest = Guest(workshop, dataclasses.replace(options, rxe=rxe), workshop.new_log())
         with ui.step(f"booting a guest with the {rxe} driver"):
             guest.boot()
-        result = guest.run([program], stdout=1, stderr=2, timeout=LIMIT)
+        result = guest.run([program], stdout=1, stderr=2, timeout=limit)
         guest.stop()
-        status = judge(result, guest, LIMIT)
+        status = judge(result, guest, limit)
         if status != 0:
             ui.say(f"{program} ended with status {status}.")
             failed = True

@@ -8,6 +8,7 @@ on a stream that the user does not drain, so the console is watched and time-out
 
 from __future__ import annotations
 
+import itertools
 import os
 import selectors
 import socket
@@ -22,14 +23,16 @@ from .config import Options
 from .console import Console
 from .errors import SPLAT, Failure
 from .streams import Input, Output, Window
+from .variant import release_of
 from .workshop import SHARE, TREE, Workshop
 
 # A boot takes about 7 s under TCG; a loaded host may be several times slower.
 BOOT_LIMIT = 120.0
 # How long a hung guest may take to print its state.
 DUMP_LIMIT = 3.0
-# How long the console is watched after the last command, for what its end set off.
-LAST_LOOK = 0.5
+# How long the kernel may take to print what it said before a command ended. More than a moment only if the log is
+# flooded, and then what was seen has to do.
+LOG_LIMIT = 10.0
 
 
 @dataclass
@@ -46,6 +49,9 @@ class Result:
 class Guest:
     """Construct, boot(), run() as often as wanted, stop(). The end of the lab ends it too."""
 
+    # Names for sockets in the workshop's own /run, which ends with it.
+    numbers = itertools.count()
+
     def __init__(self, workshop: Workshop, options: Options, log: Path):
         self.workshop = workshop
         self.options = options
@@ -56,6 +62,7 @@ class Guest:
         self.lines: list[str] = []
         self.partial = b""
         self.dead = False
+        self.commands = 0
         self.processes: list[subprocess.Popen] = []
         self.outputs: dict[str, Output] = {}
 
@@ -64,7 +71,7 @@ class Guest:
     def boot(self) -> None:
         """Return when the guest's agent is ready for a command; Failure if it does not get there."""
         self._start()
-        self._wait_until(lambda: "ready" in self.lines, BOOT_LIMIT)
+        self._wait_until(lambda: "ready" in self.lines, BOOT_LIMIT * self.options.patience)
         if "ready" not in self.lines:
             self._boot_failed()
         self.lines.remove("ready")
@@ -91,7 +98,7 @@ class Guest:
             self.ends[name], theirs[name] = ours, other
         line = qemu.command(
             self.options,
-            self.workshop.kernels.run,
+            release_of(self.workshop, self.options.kernel),
             shares,
             {name: other.fileno() for name, other in theirs.items()},
             memory,
@@ -116,7 +123,7 @@ class Guest:
 
     def _serve(self, tag: str, directory: str, arguments: list[str]) -> str:
         """Start a virtiofsd on a socket that is already listening, so that QEMU can connect at once."""
-        path = f"/run/{os.getpid()}-{id(self)}-{tag}.socket"
+        path = f"/run/{tag}-{next(self.numbers)}.socket"
         listening = socket.socket(socket.AF_UNIX)
         listening.bind(f"{self.workshop.root}{path}")
         listening.listen(1)
@@ -203,6 +210,7 @@ class Guest:
         """Run argv and wait for its end. stdout, stderr: a descriptor or a bytearray. terminal: the user's, for
         a command that gets one of its own."""
         seen = len(self.console.reports)
+        self.commands += 1
         flags = ("i" if stdin is not None else "") + ("t" if terminal is not None else "")
         window = Window(terminal) if terminal is not None else None
         rows, columns = window.size if window else (0, 0)
@@ -229,12 +237,13 @@ class Guest:
         return Result(status, not in_time, self.console.reports[seen:], state)
 
     def _collect_exit(self) -> int:
-        """Take the exit message, then the output that was still on its way."""
+        """Take the exit message, then the output and the kernel messages that were still on their way."""
         line = next(line for line in self.lines if line.startswith("exit "))
         self.lines.remove(line)
         status, out, error = map(int, line.split()[1:])
         wanted = {"stdout": out, "stderr": error}
         self._wait_until(lambda: all(o.complete(wanted[name]) for name, o in self.outputs.items()), None)
+        self._wait_until(lambda: self.console.commands_ended == self.commands, LOG_LIMIT)
         return status
 
     def _send(self, *fields: object) -> None:
@@ -262,7 +271,6 @@ class Guest:
 
     def stop(self) -> None:
         """Switch the guest off, without ceremony: nothing in it is kept."""
-        self._wait_until(lambda: False, LAST_LOOK)
         for process in self.processes:
             process.kill()
         for process in self.processes:

@@ -30,6 +30,8 @@ def kernel_command_line(options: Options) -> str:
         f"loglevel={8 if options.verbose else 5}",
         "rootfstype=virtiofs root=root ro init=/src/lab/guest/init",
         f"memmap={pmem}M!4096M memmap={pmem}M!{4096 + pmem}M",
+        # Tests and the agent write to the kernel log; none of it may be lost to a rate limit.
+        "printk.devkmsg=on",
         # A broken kernel must end the run, and end QEMU (-no-reboot), instead of limping on.
         "panic=-1 oops=panic",
         # An NMI that nobody expects comes from the lab, after a time-out: panic with every CPU's stack.

@@ -30,7 +30,7 @@ def ensure(paths: Paths) -> None:
     """Make the root if it is not there."""
     if (paths.root / Kernels.RECORD).exists():
         return
-    lock = Lock(paths.setup_lock, waiting="another odplab is making the lab's root; waiting for it.")
+    lock = Lock(paths.setup_lock, waiting="another odplab is setting something up; waiting for it.")
     try:
         if not (paths.root / Kernels.RECORD).exists():
             _make(paths)
@@ -39,20 +39,22 @@ def ensure(paths: Paths) -> None:
 
 
 def remove_unfinished(paths: Paths) -> None:
-    """Remove what an interrupted set-up left, unless one is going on right now."""
+    """Remove what an interrupted set-up, or build of a kernel, left, unless one is going on right now."""
     try:
         lock = Lock(paths.setup_lock, block=False)
     except BlockingIOError:
         return
-    _remove_leftovers(paths)
+    remove_leftovers(paths)
     lock.release()
 
 
-def _remove_leftovers(paths: Paths) -> None:
-    for leftover in paths.cache.glob("root-*.unfinished"):
-        _require_no_mounts(leftover)
-        with ui.step(f"removing {leftover.name}, which an interrupted set-up left"):
-            shutil.rmtree(leftover)
+def remove_leftovers(paths: Paths) -> None:
+    """The same with the setup lock held."""
+    for pattern in ("root-*.unfinished", "kernel-*.unfinished"):
+        for leftover in paths.cache.glob(pattern):
+            _require_no_mounts(leftover)
+            with ui.step(f"removing {leftover.name}, which an interrupted set-up left"):
+                shutil.rmtree(leftover)
 
 
 def _require_no_mounts(directory: Path) -> None:
@@ -65,8 +67,8 @@ def _require_no_mounts(directory: Path) -> None:
 
 
 def _make(paths: Paths) -> None:
-    _remove_leftovers(paths)
-    _require_space(paths.cache)
+    remove_leftovers(paths)
+    require_space(paths.cache, SPACE_NEEDED, "the lab")
     keyring = mirror.keyring()
     with ui.step("finding the package mirror and the newest kernel"):
         uri = mirror.find()
@@ -99,12 +101,12 @@ def _debootstrap(line: list[str], log: Path) -> None:
         )
 
 
-def _require_space(cache: Path) -> None:
+def require_space(cache: Path, needed: int, purpose: str) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free
-    if free < SPACE_NEEDED:
+    if free < needed:
         raise Failure(
-            f"{cache} has {free // MIB} MiB free and the lab needs {SPACE_NEEDED // MIB}. "
+            f"{cache} has {free // MIB} MiB free and {purpose} needs {needed // MIB}. "
             "Free some, or set XDG_CACHE_HOME to a directory on another disk.",
             UNUSABLE,
         )

@@ -13,6 +13,7 @@ from .build import Build
 from .config import Options
 from .errors import SPLAT, TIMED_OUT
 from .guest import Guest, Result
+from .variant import release_of
 from .workshop import Workshop
 
 def show_reports(result: Result, guest: Guest) -> None:
@@ -43,15 +44,13 @@ def judge(result: Result, guest: Guest, timeout: Optional[float]) -> int:
 
 
 def run(workshop: Workshop, options: Options, argv: list[str], interactive: bool) -> int:
-    Build(workshop).everything()
+    Build(workshop, options.kernel).everything()
     accelerator.choose(workshop, options)
     guest = Guest(workshop, options, workshop.new_log())
     guest.boot()
     terminal = 0 if interactive and os.isatty(0) and os.isatty(1) else None
     result = guest.run(argv, stdout=1, stderr=2, stdin=0, timeout=options.timeout, terminal=terminal)
-    seen = len(guest.console.reports)
     guest.stop()
-    result.reports += guest.console.reports[seen:]
     status = judge(result, guest, options.timeout)
     if status == result.status:
         guest.forget_logs()
@@ -64,6 +63,7 @@ def dry_run(workshop: Workshop, options: Options) -> int:
     shares = {"root": "/run/root.socket"}
     if options.share:
         shares["share"] = "/run/share.socket"
-    line = qemu.command(options, workshop.kernels.run, shares, {n: i for i, n in enumerate(names, 3)}, 9, [10, 11])
+    kernel = release_of(workshop, options.kernel)
+    line = qemu.command(options, kernel, shares, {n: i for i, n in enumerate(names, 3)}, 9, [10, 11])
     print(shlex.join(line))
     return 0

@@ -14,6 +14,10 @@ class Selection:
     def __init__(self, filter_text: Optional[str]):
         self.text = filter_text
 
+    def names(self, folder: str) -> bool:
+        """Whether it asks for this folder, and not only takes something in it."""
+        return folder in (self.text or "")
+
     def takes(self, name: str) -> bool:
         if not self.text:
             return True

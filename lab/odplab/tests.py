@@ -8,6 +8,8 @@ Test programs are GoogleTest programs in /build/user/bin/tests, in a folder that
   guest/     in a guest with the converted driver
   upstream/  in a guest with the kernel's unmodified driver; they assert that its defects are seen
 
+On a kernel other than the stock one, only what needs a guest is run, as the rest would be the same again;
+and upstream/ only if the filter names it, because its defects are what such a kernel reports.
 The programs of a folder share one guest. One that crashes it, hangs, or makes its kernel report something
 fails, and the next gets a fresh guest. What the sources look like is checked by checks.py.
 """
@@ -17,23 +19,26 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Optional
 
-from . import accelerator, ui
+from . import accelerator, leaks, mutation, ui
 from .build import Build
 from .checks import Checks
-from .config import Options
+from .config import STOCK, Options
 from .errors import FAILED as STATUS_FAILED
+from .errors import Failure
 from .gtest import FAILED, PASSED, SKIPPED, Outcome, last_begun, parse_list, parse_report
 from .guest import Guest, Result
 from .selection import Selection
 from .workshop import Workshop
 
 PROGRAMS = "user/bin/tests"
-# Seconds for one program. The slowest takes about a minute under TCG.
+# Seconds for one program on the stock kernel. The slowest takes about a minute under TCG.
 PROGRAM_LIMIT = 600.0
 GUEST_FOLDERS = {"guest": "mirror", "upstream": "upstream"}
 REPORT = "/tmp/odplab-report.xml"
@@ -46,23 +51,29 @@ class TestRun:
         self.workshop = workshop
         self.options = options
         self.selection = selection
-        self.build = Build(workshop)
+        self.build = Build(workshop, options.kernel)
+        self.limit = PROGRAM_LIMIT * options.patience
         self.outcomes: list[Outcome] = []
+        self.noting = threading.Lock()
 
     def run(self) -> int:
-        self.build.everything()
-        self._checks()
-        self._host()
-        self._lab()
+        self.build.everything(tests=True)
+        stock = self.options.kernel == STOCK
+        if stock:
+            self._checks()
+            self._host()
+            self._lab()
         for folder, rxe in GUEST_FOLDERS.items():
-            self._in_guest(folder, rxe)
+            if stock or folder != "upstream" or self.selection.names(folder):
+                self._in_guest(folder, rxe)
+        self._mutations()
         return self._conclude()
 
     # What there is to run
 
-    def _chosen(self, folder: str) -> dict[str, list[str]]:
-        """Program -> its chosen tests, for programs with any."""
-        chosen = {}
+    def _listed(self, folder: str) -> dict[str, list[str]]:
+        """Program -> all of its tests."""
+        programs = {}
         for path in sorted((self.build.output / PROGRAMS / folder).glob("*")):
             if not os.access(path, os.X_OK) or path.is_dir():
                 continue
@@ -73,12 +84,18 @@ class TestRun:
                 stderr=subprocess.STDOUT,
             )
             output = process.communicate()[0].decode(errors="replace")
-            tests = parse_list(output)
-            if process.returncode != 0 or not tests:
+            programs[path.name] = parse_list(output)
+            if process.returncode != 0 or not programs[path.name]:
                 self._note([Outcome(f"{folder}/{path.name}", FAILED, f"cannot list its tests:\n{output}")])
-            names = [name for name in tests if self.selection.takes(f"{folder}/{path.name}/{name}")]
+        return programs
+
+    def _chosen(self, folder: str) -> dict[str, list[str]]:
+        """Program -> its chosen tests, for programs with any."""
+        chosen = {}
+        for program, tests in self._listed(folder).items():
+            names = [name for name in tests if self.selection.takes(f"{folder}/{program}/{name}")]
             if names:
-                chosen[path.name] = names
+                chosen[program] = names
         return chosen
 
     @staticmethod
@@ -93,6 +110,16 @@ class TestRun:
             self._note([outcome], f"{outcome.name}: {outcome.verdict} ({time.monotonic() - begun:.1f} s)")
             begun = time.monotonic()
 
+    def _mutations(self) -> None:
+        """Only by name: `odplab test mutation/`."""
+        if not (self.selection.text or "").startswith(mutation.FOLDER):
+            return
+        begun = time.monotonic()
+        mutations = mutation.Mutations(self.workshop, self.build, self.options, self._listed("guest"))
+        for outcome in mutations.run(self.selection):
+            self._note([outcome], f"{outcome.name}: {outcome.verdict} ({time.monotonic() - begun:.1f} s)")
+            begun = time.monotonic()
+
     def _host(self) -> None:
         for program, names in self._chosen("host").items():
             report = self.build.output / "report.xml"
@@ -100,10 +127,16 @@ class TestRun:
                           "/build/report.xml", report)  # fmt: skip
 
     def _lab(self) -> None:
-        for program, names in self._chosen("lab").items():
-            report = self.build.output / "report.xml"
+        """Two at a time: each mostly waits for a guest of its own to boot."""
+
+        def one(item: tuple[str, list[str]]) -> None:
+            program, names = item
+            report = self.build.output / f"report-{program}.xml"
             argv = [str(self.build.output / PROGRAMS / "lab" / program)]
             self._program("lab", program, self._start_here, argv, names, str(report), report)
+
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(one, self._chosen("lab").items()))
 
     def _start_here(self, argv: list[str], **popen: object) -> subprocess.Popen:
         environment = {**os.environ, "ODPLAB": str(self.workshop.paths.checkout / "odplab")}
@@ -136,23 +169,39 @@ class TestRun:
         options = dataclasses.replace(self.options, rxe=rxe)
         for program, names in self._chosen(folder).items():
             if guest is None:
-                accelerator.choose(self.workshop, options)
-                guest = Guest(self.workshop, options, self.workshop.new_log())
-                with ui.step(f"booting a guest for {folder}/"):
-                    guest.boot()
+                try:
+                    guest = self._boot(folder, options)
+                except Failure as failure:
+                    self._note([Outcome(f"{folder}/{program}", FAILED, str(failure))])
+                    continue
             if not self._one_in_guest(guest, folder, program, names):
                 guest.stop()
                 guest = None
         if guest is not None:
+            lost = self.options.kernel == leaks.KERNEL and self._leaks(guest)
             guest.stop()
-            guest.forget_logs()
+            if not lost:
+                guest.forget_logs()
+
+    def _leaks(self, guest: Guest) -> bool:
+        begun = time.monotonic()
+        outcome = leaks.scan(guest)
+        self._note([outcome], f"{outcome.name}: {outcome.verdict} ({time.monotonic() - begun:.1f} s)")
+        return outcome.verdict == FAILED
+
+    def _boot(self, folder: str, options: Options) -> Guest:
+        accelerator.choose(self.workshop, options)
+        guest = Guest(self.workshop, options, self.workshop.new_log())
+        with ui.step(f"booting a guest for {folder}/"):
+            guest.boot()
+        return guest
 
     def _one_in_guest(self, guest: Guest, folder: str, program: str, names: list[str]) -> bool:
         """Run a program in the guest. False if the guest cannot be used for the next one."""
         begun = time.monotonic()
         output, xml = bytearray(), bytearray()
         argv = [f"/build/{PROGRAMS}/{folder}/{program}", *self._arguments(names, REPORT)]
-        result = guest.run(argv, output, output, timeout=PROGRAM_LIMIT)
+        result = guest.run(argv, output, output, timeout=self.limit)
         usable = result.status is not None and not result.reports
         if usable:
             guest.run(["cat", REPORT], xml, bytearray(), timeout=60.0)
@@ -161,13 +210,12 @@ class TestRun:
         self._finish(f"{folder}/{program}", bytes(xml), output.decode(errors="replace"), how, result.status, begun)
         return usable
 
-    @staticmethod
-    def _how(result: Result, guest: Guest) -> str:
+    def _how(self, result: Result, guest: Guest) -> str:
         """Why there is no report, with what the kernel said."""
         said = [line for report in result.reports for line in report]
         where = f"the whole console is in {guest.console.log}"
         if result.timed_out:
-            return "\n".join([f"did not end within {PROGRAM_LIMIT:g} s; {where}", *said, *result.state])
+            return "\n".join([f"did not end within {self.limit:g} s; {where}", *said, *result.state])
         if result.status is None:
             return "\n".join([f"ended the guest; {where}", *(said or guest.console.tail())])
         if said:
@@ -195,6 +243,10 @@ class TestRun:
         return ", ".join(f"{sum(o.verdict == v for o in outcomes)} {v}" for v in (PASSED, FAILED, SKIPPED))
 
     def _note(self, outcomes: list[Outcome], line: str = "") -> None:
+        with self.noting:
+            self._note_alone(outcomes, line)
+
+    def _note_alone(self, outcomes: list[Outcome], line: str) -> None:
         self.outcomes += outcomes
         if line:
             print(line, flush=True)
@@ -209,6 +261,8 @@ class TestRun:
             print("failed:\n  " + "\n  ".join(failed))
         if not self.outcomes:
             ui.say(f"no test matches '{self.selection.text}'; names look like guest/matrix/Suite.Test or lint/licence.")
+            if self.options.kernel != STOCK:
+                ui.say(f"with --kernel {self.options.kernel} only {' and '.join(GUEST_FOLDERS)} are run.")
         print(self._counts(self.outcomes), flush=True)
         ran = any(outcome.verdict != SKIPPED for outcome in self.outcomes)
         return 0 if ran and not failed else STATUS_FAILED

@@ -17,6 +17,13 @@ def say(sentence: str) -> None:
     print(f"odplab: {sentence}", file=sys.stderr, flush=True)
 
 
+def progress(sentence: str) -> None:
+    """How far a long step is, said now and then. A terminal's running line makes room for it."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+    say(sentence)
+
+
 class _Ticker:
     """Rewrites one terminal line every second until it is stopped."""
 

@@ -20,6 +20,7 @@ from .errors import FAILED, Failure
 
 TREE = "/run/tree"
 SHARE = "/run/share"
+MODULES = "usr/lib/modules"
 
 LOG_LINES_SHOWN = 15
 LOGS_KEPT = 20
@@ -59,6 +60,18 @@ class Workshop:
         sandbox.mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", root / "tmp")
         sandbox.mount("-t", "proc", "proc", root / "proc")
         sandbox.mount("--rbind", "/dev", root / "dev")
+
+    def add_kernel(self, release: str, directory: Path) -> None:
+        """Have this directory appear as /usr/lib/modules/RELEASE, for the root's programs and for the guest. The
+        root has no place to mount it at, so a directory that has all kernels is put together elsewhere."""
+        together = self.root / "run/modules"
+        together.mkdir()
+        existing = {place.name: place for place in (self.root / MODULES).iterdir()}
+        for name, place in {**existing, release: directory}.items():
+            (together / name).mkdir()
+            sandbox.bind(place, together / name, read_only=True)
+        for view in (self.root, self.root / TREE[1:]):
+            sandbox.mount("--rbind", together, view / MODULES)
 
     def new_log(self) -> Path:
         """A name for the next console log; the oldest ones go."""

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <regex>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -23,7 +25,8 @@ class Clean : public testing::Test {
   protected:
     void SetUp() override {
         for (const std::string name :
-             {"root-1", "root-2.unfinished", "build-1/user", "ccache", "log"})
+             {"root-1", "root-2.unfinished", "kernel-debug-1/modules", "kernel-kcsan-2.unfinished",
+              "build-1/user", "ccache", "log"})
             std::filesystem::create_directories(odplab / name);
         write_file(odplab / "use.lock", "");
         write_file(odplab / "accelerator.json", "{}");
@@ -73,6 +76,29 @@ TEST(DryRun, PrintsQemusCommandAndBootsNothing) {
          {"-icount shift=0,sleep=off", "-smp 1", "-m 6144M",
           "memmap=1024M!4096M memmap=1024M!5120M", "max-ram-below-4g=2147483648"})
         EXPECT_NE(end.out.find(word), std::string::npos) << "no '" << word << "' in: " << end.out;
+}
+
+std::string kernel_of(const std::vector<std::string> &options) {
+    std::vector<std::string> arguments = {"run", "--dry-run"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const outcome end = run_lab({.arguments = arguments});
+    EXPECT_EQ(end.status, 0) << end.error;
+    std::smatch match;
+    const std::regex kernel("-kernel /usr/lib/modules/([^/ ]+)/vmlinux ");
+    EXPECT_TRUE(std::regex_search(end.out, match, kernel)) << end.out;
+    return match[1];
+}
+
+// Each is of the stock kernel's version and has a name of its own. Nothing is built for it.
+TEST(DryRun, NamesTheKernelThatWasAskedFor) {
+    const std::string stock = kernel_of({});
+    const std::string version = stock.substr(0, stock.find('+'));
+    EXPECT_EQ(kernel_of({"--kernel", "stock"}), stock);
+    for (const std::string kind : {"debug", "kcsan"}) {
+        const std::string release = kernel_of({"--kernel", kind});
+        EXPECT_TRUE(std::regex_match(release, std::regex(version + "-" + kind + "-[0-9a-f]{12}")))
+            << release;
+    }
 }
 
 TEST(Help, NamesEveryCommandAndOption) {

@@ -47,6 +47,28 @@ TEST(Ending, OrdinaryKernelMessagesAreNoReason) {
     EXPECT_EQ(end.status, 0) << end.error;
 }
 
+// A kernel with KCSAN finds races of its own. They are in the log, and only ours end a run.
+TEST(Ending, RacesCountIfAModuleOfOursIsInThem) {
+    const std::string report = R"sh(
+        say() { echo "<3>$1" >/dev/kmsg; }
+        race() {
+            say "=================================================================="
+            say "BUG: KCSAN: data-race in $1 / $1"
+            say " $1+0x10/0x20 $2"
+            say "=================================================================="
+        }
+        race elsewhere
+        race here "[odp_mirror]"
+        race nowhere
+        exit 0
+    )sh";
+    const outcome end = run_lab({.arguments = guest_script({}, report)});
+    EXPECT_EQ(end.status, 255);
+    EXPECT_NE(end.error.find("data-race in here / here"), std::string::npos) << end.error;
+    EXPECT_EQ(end.error.find("elsewhere"), std::string::npos) << end.error;
+    EXPECT_EQ(end.error.find("nowhere"), std::string::npos) << end.error;
+}
+
 TEST(Ending, TimeoutIs124AndShowsWhereTheCommandIs) {
     const auto begun = std::chrono::steady_clock::now();
     const outcome end =

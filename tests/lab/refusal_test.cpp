@@ -47,8 +47,8 @@ INSTANTIATE_TEST_SUITE_P(
                     mistake{{"run"}, "needs a command"}, mistake{{"run", "--"}, "needs a command"},
                     mistake{{"run", "--wings", "--", "true"}, "--wings"},
                     mistake{{"run", "--rxe", "none", "--", "true"}, "--rxe"},
-                    mistake{{"run", "--kernel", "debug", "--", "true"}, "debug kernel"},
-                    mistake{{"test", "--kernel", "debug"}, "debug kernel"},
+                    mistake{{"run", "--kernel", "fast", "--", "true"}, "--kernel"},
+                    mistake{{"test", "--kernel", "fast"}, "--kernel"},
                     mistake{{"run", "--provider", "ours", "--", "true"}, "provider"},
                     mistake{{"run", "--smp", "0", "--", "true"}, "--smp"},
                     mistake{{"run", "--smp", "two", "--", "true"}, "--smp"},
@@ -135,6 +135,16 @@ TEST_F(SetUp, RemovesWhatAnInterruptedOneLeft) {
     expect_refusal(try_in(cache.path(), {"ODPLAB_MIRROR=file:" + (cache / "nothing").string()}),
                    "trixie-backports");
     EXPECT_FALSE(has_root(cache.path()));
+}
+
+// A kernel that was being built has the same rules as a root.
+TEST_F(SetUp, RemovesAKernelThatAnInterruptedBuildLeft) {
+    const scratch cache;
+    const std::filesystem::path leftover = cache / "odplab" / "kernel-debug-0.unfinished";
+    std::filesystem::create_directories(leftover / "source");
+    expect_refusal(try_in(cache.path(), {"ODPLAB_MIRROR=file:" + (cache / "nothing").string()}),
+                   "trixie-backports");
+    EXPECT_FALSE(std::filesystem::exists(leftover));
 }
 
 // A file system of 64 MiB, seen by this one lab only.
