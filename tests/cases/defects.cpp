@@ -79,7 +79,7 @@ mismatch read_of_many_packets(const device &device) {
 mismatch write_into_lazily_freed_page(const device &device) {
     const mapping map = anonymous(page_size());
     fill_pattern(map.bytes(), data_seed + 1);
-    map.advise(MADV_FREE);
+    map.free_lazily();
     return write_and_page_out(device, map);
 }
 

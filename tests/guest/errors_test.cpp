@@ -5,10 +5,8 @@
 // changes nothing, leaves the kernel's log silent, and the device goes on working. The fixture
 // checks the last two after every test.
 
-#include "advise.hpp"
 #include "window.hpp"
 
-#include <array>
 #include <format>
 
 namespace odp_test {
@@ -158,23 +156,6 @@ TEST_F(AccessErrors, RegistrationsThatMakeNoSenseAreRefused) {
     EXPECT_TRUE(refused(
         region::over(dev, map.data(), map.size(), IBV_ACCESS_ON_DEMAND | IBV_ACCESS_REMOTE_WRITE)))
         << "remote write without local write";
-}
-
-// A lkey of a pinned MR names no on-demand memory; the unmodified driver crashes on it.
-TEST_F(AccessErrors, AdviceForAPinnedMrIsRefused) {
-    const mapping map(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-    const auto on_demand = must(region::over(dev, map.data(), map.size(), odp_access));
-    const std::array good{on_demand.sge(map.data(), page_size())};
-    const std::array pieces{pinned.mr.sge(pinned.map.data(), page_size())};
-    for (const auto advice :
-         {IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH, IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE,
-          IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT})
-        for (const std::uint32_t flags :
-             {std::uint32_t{0}, std::uint32_t{IB_UVERBS_ADVISE_MR_FLAG_FLUSH}}) {
-            SCOPED_TRACE(std::format("advice {} flags {}", static_cast<int>(advice), flags));
-            EXPECT_EQ(advise(dev, advice, flags, good), 0) << "an on-demand MR";
-            EXPECT_EQ(advise(dev, advice, flags, pieces), EINVAL) << "a pinned MR";
-        }
 }
 
 // The same obstacles under each kind of window.

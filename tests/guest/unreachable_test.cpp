@@ -4,16 +4,14 @@
 // itself, what has no pages, what may not be read, and what a user space handler fills.
 
 #include "fixture.hpp"
+#include "user_faults.hpp"
 
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -79,43 +77,6 @@ TEST_F(Unreachable, KernelVariablesAreRefused) {
     expect_all_refused(reinterpret_cast<const void *>(std::stoull(line, nullptr, 16)));
 }
 
-/// A range whose pages a handler provides, one at a time.
-class user_faults {
-  public:
-    explicit user_faults(const mapping &map)
-        : descriptor_(checked(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)),
-                              "userfaultfd")) {
-        uffdio_api api{.api = UFFD_API, .features = 0, .ioctls = 0};
-        checked(ioctl(descriptor_.descriptor(), UFFDIO_API, &api), "UFFDIO_API");
-        uffdio_register range{.range = {reinterpret_cast<std::uintptr_t>(map.data()), map.size()},
-                              .mode = UFFDIO_REGISTER_MODE_MISSING,
-                              .ioctls = 0};
-        checked(ioctl(descriptor_.descriptor(), UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
-    }
-
-    /// The va of the next fault.
-    std::uint64_t next() const {
-        pollfd ready{.fd = descriptor_.descriptor(), .events = POLLIN, .revents = 0};
-        if (checked(poll(&ready, 1, 10'000), "polling the userfaultfd") == 0)
-            fail_with(ETIMEDOUT, "waiting for a fault");
-        uffd_msg message{};
-        checked(::read(descriptor_.descriptor(), &message, sizeof message), "reading the fault");
-        return message.arg.pagefault.address;
-    }
-
-    void provide(std::uint64_t va, const void *content) const {
-        uffdio_copy copy{.dst = va & ~(page_size() - 1),
-                         .src = reinterpret_cast<std::uintptr_t>(content),
-                         .len = page_size(),
-                         .mode = 0,
-                         .copy = 0};
-        checked(ioctl(descriptor_.descriptor(), UFFDIO_COPY, &copy), "UFFDIO_COPY");
-    }
-
-  private:
-    file descriptor_;
-};
-
 TEST_F(Unreachable, HandlerFillsThePageThatAReadWaitsFor) {
     const mapping map(2 * page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     const mapping content(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
@@ -132,6 +93,26 @@ TEST_F(Unreachable, HandlerFillsThePageThatAReadWaitsFor) {
     faults.provide(va, content.data());
     EXPECT_TRUE(completed_with(link.requester.wait(), IBV_WC_SUCCESS));
     EXPECT_TRUE(matches(compare_pattern(pinned_.map.bytes(0, length), seed)));
+}
+
+// Refused as not ready and sent again, it has to name the same address.
+TEST_F(Unreachable, LateAtomicWriteIsRepeatedWhereItWasMeant) {
+    if (!has_flush_and_atomic_write(dev))
+        GTEST_SKIP() << "this device has no atomic write";
+    const mapping content(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    fill_pattern(content.bytes(), seed);
+    const mapping map(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    const user_faults faults(map);
+    const auto mr = must(region::implicit(dev, odp_access));
+    connection link(dev);
+    link.requester.post(operation::atomic_write(seed + 1, mr.target(map.data() + 8)));
+    const std::uint64_t va = faults.next();
+    std::this_thread::sleep_for(300ms);
+    faults.provide(va, content.data());
+    EXPECT_TRUE(completed_with(link.requester.wait(), IBV_WC_SUCCESS));
+    std::uint64_t stored = 0;
+    std::memcpy(&stored, map.data() + 8, sizeof stored);
+    EXPECT_EQ(stored, seed + 1);
 }
 
 } // namespace

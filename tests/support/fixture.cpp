@@ -6,6 +6,8 @@
 
 #include "resources.hpp"
 
+#include <chrono>
+
 namespace odp_test {
 
 std::uint64_t test_seed() {
@@ -67,6 +69,16 @@ void expect_fatal(connection &link, const operation &work, ibv_wc_status expecte
     if (expected != IBV_WC_LOC_PROT_ERR) {
         EXPECT_TRUE(is_in_error(link.responder)) << "the responder's queue pair goes on";
     }
+}
+
+::testing::AssertionResult is_prompt(const std::function<void()> &act) {
+    using namespace std::chrono;
+    const auto start = steady_clock::now();
+    act();
+    const auto taken = duration_cast<milliseconds>(steady_clock::now() - start);
+    if (taken < 1s)
+        return ::testing::AssertionSuccess();
+    return ::testing::AssertionFailure() << "it took " << taken.count() << " ms";
 }
 
 } // namespace odp_test

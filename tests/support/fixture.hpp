@@ -14,6 +14,8 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <functional>
+
 namespace odp_test {
 
 /// The run's seed mixed with the name of the current test, so that a test sees the same numbers
@@ -46,6 +48,9 @@ class verbs_test : public ::testing::Test {
 /// The whole of an error case on the requester's side and the responder's: the operation completes
 /// with @expected and both queue pairs are in the error state.
 void expect_fatal(connection &link, const operation &work, ibv_wc_status expected);
+
+/// Passes when @act takes less than a second: for what nothing may hold up.
+::testing::AssertionResult is_prompt(const std::function<void()> &act);
 
 /// A pinned buffer with its MR: the side of a transfer that is not the subject of the test.
 struct pinned_buffer {

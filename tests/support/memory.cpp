@@ -162,10 +162,11 @@ void mapping::advise(int advice) const {
             std::format("madvise({}) on a mapping", advice));
 }
 
-void mapping::page_out() const {
-    // A page that was faulted in on another CPU, such as by the driver's thread, may still wait in
-    // that CPU's batch for the LRU lists, where reclaim does not find it. The call empties only the
-    // batch of the CPU that it runs on.
+void mapping::advise_lists(int advice) const {
+    // A page that was faulted in on another CPU, because this thread has moved since or because the
+    // driver's thread did it, may still wait in that CPU's batch for the LRU lists, where reclaim
+    // and MADV_FREE pass it over in silence. The call empties only the batches of the CPU that it
+    // runs on (lru_add_drain() in mm/madvise.c).
     cpu_set_t allowed;
     checked(sched_getaffinity(0, sizeof allowed, &allowed), "asking for this thread's CPUs");
     for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
@@ -175,10 +176,18 @@ void mapping::page_out() const {
         CPU_ZERO(&one);
         CPU_SET(cpu, &one);
         checked(sched_setaffinity(0, sizeof one, &one), "moving to another CPU");
-        advise(MADV_PAGEOUT);
+        advise(advice);
     }
     checked(sched_setaffinity(0, sizeof allowed, &allowed), "restoring this thread's CPUs");
-    advise(MADV_PAGEOUT); // with every batch empty
+    advise(advice); // with every batch empty
+}
+
+void mapping::free_lazily() const {
+    advise_lists(MADV_FREE);
+}
+
+void mapping::page_out() const {
+    advise_lists(MADV_PAGEOUT);
 }
 
 void mapping::replace_by(const file &other) const {

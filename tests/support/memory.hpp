@@ -89,6 +89,8 @@ class mapping {
     void unmap();
     void protect(int protection) const;
     void advise(int advice) const;
+    /// MADV_FREE that really frees the pages lazily, wherever they were faulted in.
+    void free_lazily() const;
     /// MADV_PAGEOUT that really takes the pages, wherever they were faulted in.
     void page_out() const;
     /// Maps another file over it, shared and writable, from the file's start.
@@ -97,6 +99,8 @@ class mapping {
     void move();
 
   private:
+    void advise_lists(int advice) const;
+
     std::span<std::uint8_t> bytes_;
 };
 

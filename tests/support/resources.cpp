@@ -27,6 +27,8 @@ struct pipe_closer {
     void operator()(std::FILE *stream) const noexcept { pclose(stream); }
 };
 
+} // namespace
+
 std::string output_of(const std::string &command) {
     const std::unique_ptr<std::FILE, pipe_closer> stream(popen(command.c_str(), "r"));
     if (!stream)
@@ -37,8 +39,6 @@ std::string output_of(const std::string &command) {
         output.append(buffer, count);
     return output;
 }
-
-} // namespace
 
 resource_counts count_resources(const std::string &device_name) {
     const auto command = "rdma -j resource show " + device_name;

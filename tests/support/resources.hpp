@@ -13,6 +13,9 @@
 
 namespace odp_test {
 
+/// What a shell command prints.
+std::string output_of(const std::string &command);
+
 /// Live objects of one device: "pd", "cq", "qp", "mr", "ctx", ...
 using resource_counts = std::map<std::string, std::uint64_t>;
 

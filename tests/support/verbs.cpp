@@ -13,6 +13,7 @@
 #include <format>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 namespace odp_test {
 
@@ -56,11 +57,16 @@ region::result errno_error() {
     return std::unexpected(errno);
 }
 
+std::string name_of_device_under_test() {
+    const char *const chosen = std::getenv("ODP_TEST_DEVICE");
+    return chosen != nullptr ? chosen : "rxe0";
+}
+
 } // namespace
 
-device::device() {
-    const char *const chosen = std::getenv("ODP_TEST_DEVICE");
-    name_ = chosen != nullptr ? chosen : "rxe0";
+device::device() : device(name_of_device_under_test()) {}
+
+device::device(std::string name) : name_(std::move(name)) {
     context_ = open_device(name_);
     if (const int error = ibv_query_device_ex(context_.get(), nullptr, &attributes_))
         fail_with(error, "querying RDMA device " + name_);
@@ -169,7 +175,8 @@ operation operation::flush(remote_target at, std::uint32_t length, ibv_placement
             .flush_level = level};
 }
 
-endpoint::endpoint(const device &device) : extended_(has_flush_and_atomic_write(device)) {
+endpoint::endpoint(const device &device, endpoint_kind kind)
+    : kind_(kind), extended_(kind.type == IBV_QPT_RC && has_flush_and_atomic_write(device)) {
     cq_.reset(ibv_create_cq(device.context(), 2 * queue_depth, nullptr, nullptr, 0));
     if (!cq_)
         fail_with_errno("creating a completion queue");
@@ -177,11 +184,12 @@ endpoint::endpoint(const device &device) : extended_(has_flush_and_atomic_write(
     attributes.send_cq = cq_.get();
     attributes.recv_cq = cq_.get();
     attributes.cap = {.max_send_wr = queue_depth,
-                      .max_recv_wr = queue_depth,
-                      .max_send_sge = 4,
-                      .max_recv_sge = 4,
+                      .max_recv_wr = kind.receives != nullptr ? 0 : queue_depth,
+                      .max_send_sge = queue_elements,
+                      .max_recv_sge = kind.receives != nullptr ? 0 : queue_elements,
                       .max_inline_data = 0};
-    attributes.qp_type = IBV_QPT_RC;
+    attributes.srq = kind.receives;
+    attributes.qp_type = kind.type;
     attributes.sq_sig_all = 1;
     attributes.comp_mask = IBV_QP_INIT_ATTR_PD;
     attributes.pd = device.pd();
@@ -198,6 +206,11 @@ endpoint::endpoint(const device &device) : extended_(has_flush_and_atomic_write(
 }
 
 void endpoint::connect(const device &device, std::uint32_t peer_qp, ibv_mtu path_mtu) {
+    connect(device, device.gid(), peer_qp, path_mtu);
+}
+
+void endpoint::connect(const device &device, const ibv_gid &peer, std::uint32_t peer_qp,
+                       ibv_mtu path_mtu, std::uint8_t timeout) {
     ibv_qp_attr init{};
     init.qp_state = IBV_QPS_INIT;
     init.port_num = port_number;
@@ -212,29 +225,31 @@ void endpoint::connect(const device &device, std::uint32_t peer_qp, ibv_mtu path
     receive.qp_state = IBV_QPS_RTR;
     receive.path_mtu = path_mtu;
     receive.dest_qp_num = peer_qp;
-    receive.max_dest_rd_atomic = 16;
+    receive.max_dest_rd_atomic = kind_.responder_resources;
     receive.min_rnr_timer = 1; // 0.01 ms: a fault that asks for a retry is asked again soon
     receive.ah_attr.is_global = 1;
     receive.ah_attr.port_num = port_number;
-    receive.ah_attr.grh.dgid = device.gid();
+    receive.ah_attr.grh.dgid = peer;
     receive.ah_attr.grh.sgid_index = device.gid_index();
     receive.ah_attr.grh.hop_limit = 64;
-    if (const int error =
-            ibv_modify_qp(qp_.get(), &receive,
-                          IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
-                              IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER))
+    const bool is_reliable = kind_.type == IBV_QPT_RC;
+    const int receive_extra = is_reliable ? IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER : 0;
+    if (const int error = ibv_modify_qp(qp_.get(), &receive,
+                                        IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU |
+                                            IBV_QP_DEST_QPN | IBV_QP_RQ_PSN | receive_extra))
         fail_with(error, "moving a queue pair to RTR");
 
     ibv_qp_attr send{};
     send.qp_state = IBV_QPS_RTS;
-    send.timeout = 17; // 0.5 s: an emulated CPU can be away for long without anything being lost
+    send.timeout = timeout;
     send.retry_cnt = 7;
     send.rnr_retry = 7; // for ever; the test's own deadline ends it
     send.max_rd_atomic = 16;
+    const int send_extra =
+        is_reliable ? IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC
+                    : 0;
     if (const int error =
-            ibv_modify_qp(qp_.get(), &send,
-                          IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
-                              IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC))
+            ibv_modify_qp(qp_.get(), &send, IBV_QP_STATE | IBV_QP_SQ_PSN | send_extra))
         fail_with(error, "moving a queue pair to RTS");
 }
 
@@ -299,12 +314,19 @@ void endpoint::post_extended(const operation &work) {
         fail_with(error, "posting a work request by the extended verbs");
 }
 
-void endpoint::post_receive(ibv_sge destination) {
+void endpoint::post_receive(ibv_sge destination, std::uint64_t wr_id) {
+    post_receive({&destination, 1}, wr_id);
+}
+
+void endpoint::post_receive(std::span<ibv_sge> destination, std::uint64_t wr_id) {
     ibv_recv_wr request{};
-    request.sg_list = &destination;
-    request.num_sge = 1;
+    request.wr_id = wr_id;
+    request.sg_list = destination.data();
+    request.num_sge = static_cast<int>(destination.size());
     ibv_recv_wr *bad = nullptr;
-    if (const int error = ibv_post_recv(qp_.get(), &request, &bad))
+    const int error = kind_.receives != nullptr ? ibv_post_srq_recv(kind_.receives, &request, &bad)
+                                                : ibv_post_recv(qp_.get(), &request, &bad);
+    if (error != 0)
         fail_with(error, "posting a receive");
 }
 
@@ -342,6 +364,15 @@ ibv_qp_state endpoint::state() const {
     if (const int error = ibv_query_qp(qp_.get(), &attributes, IBV_QP_STATE, &initial))
         fail_with(error, "querying a queue pair");
     return attributes.qp_state;
+}
+
+srq_handle make_shared_receives(const device &device) {
+    ibv_srq_init_attr attributes{};
+    attributes.attr = {.max_wr = queue_depth, .max_sge = queue_elements, .srq_limit = 0};
+    srq_handle srq(ibv_create_srq(device.pd(), &attributes));
+    if (!srq)
+        fail_with_errno("creating a shared receive queue");
+    return srq;
 }
 
 connection::connection(const device &device, ibv_mtu path_mtu)

@@ -35,6 +35,7 @@ using context_handle = std::unique_ptr<ibv_context, destroyer<ibv_close_device>>
 using pd_handle = std::unique_ptr<ibv_pd, destroyer<ibv_dealloc_pd>>;
 using cq_handle = std::unique_ptr<ibv_cq, destroyer<ibv_destroy_cq>>;
 using qp_handle = std::unique_ptr<ibv_qp, destroyer<ibv_destroy_qp>>;
+using srq_handle = std::unique_ptr<ibv_srq, destroyer<ibv_destroy_srq>>;
 using mr_handle = std::unique_ptr<ibv_mr, destroyer<ibv_dereg_mr>>;
 
 /// Every right that the tests need; flush rights are asked for where they are the subject.
@@ -48,6 +49,8 @@ inline constexpr int odp_access = all_access | IBV_ACCESS_ON_DEMAND;
 class device {
   public:
     device();
+    /// Another one; a test that makes devices of its own.
+    explicit device(std::string name);
 
     ibv_context *context() const { return context_.get(); }
     ibv_pd *pd() const { return pd_.get(); }
@@ -140,16 +143,33 @@ struct operation {
 /// How long a completion may take before the test fails: far above any fault in a slow guest.
 inline constexpr std::chrono::seconds completion_deadline{30};
 
+/// What a queue pair is; by default what most tests need.
+struct endpoint_kind {
+    ibv_qp_type type = IBV_QPT_RC;         ///< or IBV_QPT_UC
+    ibv_srq *receives = nullptr;           ///< shared ones, instead of a receive queue of its own
+    std::uint8_t responder_resources = 16; ///< for what a peer may have outstanding
+};
+
+/// Scatter/gather elements that a work request of an endpoint can have.
+inline constexpr std::uint32_t queue_elements = 4;
+
 /// One queue pair with its own completion queue.
 class endpoint {
   public:
-    explicit endpoint(const device &device);
+    explicit endpoint(const device &device, endpoint_kind kind = {});
 
     ibv_qp *qp() const { return qp_.get(); }
     void connect(const device &device, std::uint32_t peer_qp, ibv_mtu path_mtu);
+    /// To a queue pair at another address than the device's own. @timeout: what a lost packet
+    /// costs, as the exponent that verbs have.
+    void connect(const device &device, const ibv_gid &peer, std::uint32_t peer_qp, ibv_mtu path_mtu,
+                 std::uint8_t timeout = patient);
+    /// 0.5 s: an emulated CPU can be away for long without anything being lost.
+    static constexpr std::uint8_t patient = 17;
 
     void post(const operation &work);
-    void post_receive(ibv_sge destination);
+    void post_receive(ibv_sge destination, std::uint64_t wr_id = 0);
+    void post_receive(std::span<ibv_sge> destination, std::uint64_t wr_id);
     /// The next completion; throws when none comes before the deadline.
     ibv_wc wait(std::chrono::milliseconds deadline = completion_deadline);
     /// A completion if one is there.
@@ -162,10 +182,14 @@ class endpoint {
   private:
     void post_extended(const operation &work);
 
+    endpoint_kind kind_;
     cq_handle cq_;
     qp_handle qp_;
     bool extended_ = false; ///< flush and atomic write can be posted
 };
+
+/// As deep, and of as many elements, as an endpoint's own receive queue.
+srq_handle make_shared_receives(const device &device);
 
 /// Two queue pairs of one process, connected to each other over the device's own address.
 class connection {

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// Memory windows of type 2, which are bound to a queue pair (IBTA volume 1, 10.6.7): a bound one
+// keeps nothing from ending, and one that is free cannot be invalidated, by whoever names it.
+
+#include "fixture.hpp"
+#include "resources.hpp"
+
+#include <memory>
+#include <optional>
+
+namespace odp_test {
+
+namespace {
+
+using mw_handle = std::unique_ptr<ibv_mw, destroyer<ibv_dealloc_mw>>;
+
+class MemoryWindow : public verbs_test {
+  protected:
+    static constexpr std::size_t length = 1000;
+
+    MemoryWindow() {
+        mw_.reset(ibv_alloc_mw(dev.pd(), IBV_MW_TYPE_2));
+        if (!mw_)
+            fail_with_errno("allocating a memory window");
+        fill_pattern(source_.map.bytes(), seed);
+    }
+
+    static void post(endpoint &side, ibv_send_wr &request) {
+        request.send_flags = IBV_SEND_SIGNALED;
+        ibv_send_wr *bad = nullptr;
+        if (const int error = ibv_post_send(side.qp(), &request, &bad))
+            fail_with(error, "posting a work request");
+    }
+    /// Binds it to the queue pair, to the second page; the key that it has then.
+    std::uint32_t bind_to(endpoint &side) {
+        const std::uint32_t key = ibv_inc_rkey(mw_->rkey);
+        ibv_send_wr request{};
+        request.opcode = IBV_WR_BIND_MW;
+        request.bind_mw = {.mw = mw_.get(),
+                           .rkey = key,
+                           .bind_info = {.mr = mr_->mr(),
+                                         .addr = mr_->iova(page()),
+                                         .length = page_size(),
+                                         .mw_access_flags = IBV_ACCESS_REMOTE_WRITE}};
+        post(side, request);
+        EXPECT_TRUE(completed_with(side.wait(), IBV_WC_SUCCESS));
+        mw_->rkey = key;
+        return key;
+    }
+    ibv_wc local_invalidate(endpoint &side, std::uint32_t key) {
+        ibv_send_wr request{};
+        request.opcode = IBV_WR_LOCAL_INV;
+        request.invalidate_rkey = key;
+        post(side, request);
+        return side.wait();
+    }
+    void send_and_invalidate(endpoint &side, std::uint32_t key) {
+        ibv_sge element = source_.mr.sge(source_.map.data(), length);
+        ibv_send_wr request{};
+        request.opcode = IBV_WR_SEND_WITH_INV;
+        request.sg_list = &element;
+        request.num_sge = 1;
+        request.invalidate_rkey = key;
+        post(side, request);
+    }
+    ibv_wc write_through(endpoint &side, std::uint32_t key) {
+        return side.run(
+            operation::write(source_.mr.sge(source_.map.data(), length), {mr_->iova(page()), key}));
+    }
+    void expect_written() const {
+        EXPECT_TRUE(matches(compare_pattern(map_.bytes(page_size(), length), seed)));
+        map_.advise(MADV_DONTNEED);
+    }
+    void expect_untouched() const {
+        for (const auto byte : map_.bytes())
+            ASSERT_EQ(byte, 0);
+    }
+    static void expect_error_state(const endpoint &side) {
+        EXPECT_TRUE(becomes_true([&] { return side.state() == IBV_QPS_ERR; }))
+            << "the queue pair goes on";
+    }
+    void release_window() {
+        EXPECT_TRUE(is_prompt([&] { EXPECT_EQ(ibv_dealloc_mw(mw_.release()), 0); }));
+        EXPECT_TRUE(is_prompt([&] { EXPECT_EQ(mr_->deregister(), 0); }));
+        mr_.reset();
+    }
+
+    const std::uint8_t *page() const { return map_.data() + page_size(); }
+
+    const pinned_buffer source_{dev, page_size()};
+    const mapping map_{2 * page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
+    std::optional<region> mr_{
+        must(region::over(dev, map_.data(), map_.size(), odp_access | IBV_ACCESS_MW_BIND))};
+    mw_handle mw_;
+    std::optional<connection> link_{std::in_place, dev};
+};
+
+TEST_F(MemoryWindow, DestroyedQueuePairLeavesItFree) {
+    const std::uint32_t key = bind_to(link_->responder);
+    EXPECT_TRUE(completed_with(write_through(link_->requester, key), IBV_WC_SUCCESS));
+    expect_written();
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+
+    link_.emplace(dev);
+    EXPECT_TRUE(completed_with(write_through(link_->requester, key), IBV_WC_REM_ACCESS_ERR));
+    expect_untouched();
+
+    // Only a free window can be bound.
+    link_.emplace(dev);
+    const std::uint32_t new_key = bind_to(link_->responder);
+    EXPECT_NE(new_key, key);
+    EXPECT_TRUE(completed_with(write_through(link_->requester, new_key), IBV_WC_SUCCESS));
+    expect_written();
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+    release_window();
+}
+
+TEST_F(MemoryWindow, MayBeReleasedWhileBound) {
+    const std::uint32_t key = bind_to(link_->responder);
+    EXPECT_TRUE(is_prompt([&] { EXPECT_EQ(ibv_dealloc_mw(mw_.release()), 0); }));
+    EXPECT_TRUE(completed_with(write_through(link_->requester, key), IBV_WC_REM_ACCESS_ERR));
+    expect_untouched();
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+    EXPECT_TRUE(is_prompt([&] { EXPECT_EQ(mr_->deregister(), 0); }));
+    mr_.reset();
+}
+
+TEST_F(MemoryWindow, LocalInvalidateFreesABoundOneOnce) {
+    const std::uint32_t key = bind_to(link_->responder);
+    EXPECT_TRUE(completed_with(local_invalidate(link_->responder, key), IBV_WC_SUCCESS));
+    EXPECT_TRUE(completed_with(local_invalidate(link_->responder, key), IBV_WC_LOC_QP_OP_ERR));
+    expect_error_state(link_->responder);
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+    release_window();
+}
+
+TEST_F(MemoryWindow, LocalInvalidateOfOneNeverBoundIsAnError) {
+    EXPECT_TRUE(
+        completed_with(local_invalidate(link_->requester, mw_->rkey), IBV_WC_LOC_QP_OP_ERR));
+    expect_error_state(link_->requester);
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+    link_.emplace(dev);
+    bind_to(link_->responder);
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+    release_window();
+}
+
+TEST_F(MemoryWindow, PeerInvalidatesABoundOne) {
+    const std::uint32_t key = bind_to(link_->responder);
+    link_->responder.post_receive(mr_->sge(map_.data(), length), 7);
+    send_and_invalidate(link_->requester, key);
+    EXPECT_TRUE(completed_with(link_->requester.wait(), IBV_WC_SUCCESS));
+    const ibv_wc received = link_->responder.wait();
+    EXPECT_TRUE(completed_with(received, IBV_WC_SUCCESS));
+    EXPECT_EQ(received.invalidated_rkey, key);
+    EXPECT_TRUE(completed_with(write_through(link_->requester, key), IBV_WC_REM_ACCESS_ERR));
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+    release_window();
+}
+
+TEST_F(MemoryWindow, PeerCannotInvalidateAFreeOne) {
+    link_->responder.post_receive(mr_->sge(map_.data(), length), 7);
+    send_and_invalidate(link_->requester, mw_->rkey);
+    const ibv_wc received = link_->responder.wait();
+    EXPECT_EQ(received.wr_id, 7U);
+    EXPECT_TRUE(completed_with(received, IBV_WC_REM_INV_REQ_ERR));
+    EXPECT_TRUE(completed_with(link_->requester.wait(), IBV_WC_SUCCESS));
+    expect_error_state(link_->responder);
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+    link_.emplace(dev);
+    bind_to(link_->responder);
+    EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
+    release_window();
+}
+
+} // namespace
+
+} // namespace odp_test
