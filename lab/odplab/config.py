@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ class Paths:
         self.ccache = cache / "ccache"
         self.accelerator = cache / "accelerator.json"
         self.pycache = cache / "pycache"
+        # Each kernel has a root of its own. Empty for the newest.
+        self.wanted_kernel = os.environ.get("ODPLAB_KERNEL", "")
         root_key = self._root_key()
         self.root = cache / f"root-{root_key}"
         # What was built in one root is not mixed with what another root's compiler builds.
@@ -48,8 +51,8 @@ class Paths:
 
     def _root_key(self) -> str:
         """The root's content follows from these files, so their content is its name."""
-        key = hashlib.sha256()
-        for name in ("packages", "finish-root", "odplab/recipe.py"):
+        key = hashlib.sha256(self.wanted_kernel.encode())
+        for name in ("packages", "finish-root", "odplab/recipe.py", "odplab/kernel.py"):
             key.update((self.checkout / "lab" / name).read_bytes())
         return key.hexdigest()[:12]
 

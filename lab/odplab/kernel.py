@@ -2,8 +2,9 @@
 """Which kernel the lab runs: the newest in trixie-backports with everything at one version.
 
 Everything means the cloud image (linux-binary-V, linux-modules-V), its headers, and linux-source-X.Y of
-the same package version, because rxe is built from that source for that image. A still newer version that
-has headers and source only is taken along to build against. The index is fetched and verified by apt into
+the same package version, because rxe is built from that source for that image. One kernel of another series is
+taken along to build against: a newer one that has headers and source only so far, else the newest of those before.
+The index is fetched and verified by apt into
 a directory of its own, so the machine's package lists are neither used nor changed.
 
 The image package itself is left out: it only adds an initramfs generator to the two that it depends on,
@@ -59,32 +60,33 @@ def _index(uri: str, scratch: str) -> dict[str, str]:
     return dict(re.findall(r"^Package: (\S+)$(?:\n(?!\n).*)*?\nVersion: (\S+)$", dump.stdout, re.MULTILINE))
 
 
-def choose(index: dict[str, str]) -> Choice:
-    """Pick from Package -> version. Failure if no version has all."""
+def choose(index: dict[str, str], wanted: str = "") -> Choice:
+    """Pick from Package -> version, only what begins with wanted. Failure if no version has all."""
     versions = []
     for package, version in index.items():
         match = HEADERS.match(package)
         if match and index.get(f"linux-source-{match[2]}.{match[3]}") == version:
             versions.append(((int(match[2]), int(match[3]), int(match[4])), match[1], version))
     versions.sort(reverse=True)
-    for position, (_, name, version) in enumerate(versions):
-        image = [f"linux-binary-{name}", f"linux-modules-{name}"]
-        if all(index.get(package) == version for package in image):
+    for run in versions:
+        image = [f"linux-binary-{run[1]}", f"linux-modules-{run[1]}"]
+        if run[1].startswith(wanted) and all(index.get(package) == run[2] for package in image):
             break
     else:
+        what = f"kernel {wanted}" if wanted else "kernel"
         raise Failure(
-            f"the mirror's {mirror.BACKPORTS} has no {FLAVOUR} kernel whose image, headers and source are of one "
+            f"the mirror's {mirror.BACKPORTS} has no {FLAVOUR} {what} whose image, headers and source are of one "
             "version. "
             "It may be in the middle of an update: try again later, or another mirror by ODPLAB_MIRROR.",
             UNUSABLE,
         )
-    newer = versions[0] if position > 0 else None
-    packages = image + _development(versions[position]) + (_development(newer) if newer else [])
+    other = next((version for version in versions if _series(version) != _series(run)), None)
+    packages = image + _development(run) + (_development(other) if other else [])
     kernels = Kernels(
-        run=name,
-        run_source=_source_file(versions[position]),
-        build_only=newer[1] if newer else None,
-        build_only_source=_source_file(newer) if newer else None,
+        run=run[1],
+        run_source=_source_file(run),
+        build_only=other[1] if other else None,
+        build_only_source=_source_file(other) if other else None,
     )
     return Choice(kernels, packages)
 
@@ -101,9 +103,9 @@ def _source_file(version: tuple) -> str:
     return f"linux-source-{_series(version)}.tar.xz"
 
 
-def resolve(uri: str) -> Choice:
+def resolve(uri: str, wanted: str) -> Choice:
     with tempfile.TemporaryDirectory() as scratch:
-        return choose(_index(uri, scratch))
+        return choose(_index(uri, scratch), wanted)
 
 
 def extract_elf(root: Path, version: str) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 """What the root is made by: mmdebstrap's command line.
 
-A root is named by a hash over this file, lab/packages and lab/finish-root (config.py), so a change here makes a new
-root, and nothing that does not change the root belongs here.
+A root is named by a hash over this file, kernel.py, lab/packages and lab/finish-root (config.py), so a change here makes a
+new root, and nothing that does not change the root belongs here.
 """
 
 from __future__ import annotations

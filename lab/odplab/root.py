@@ -72,7 +72,7 @@ def _make(paths: Paths) -> None:
     keyring = mirror.keyring()
     with ui.step("finding the package mirror and the newest kernel"):
         uri = mirror.find()
-        choice = kernel.resolve(uri)
+        choice = kernel.resolve(uri, paths.wanted_kernel)
     ui.say(f"packages come from {uri}; the kernel is {choice.kernels.run}")
     paths.logs.mkdir(parents=True, exist_ok=True)
     root = unfinished(paths.root)
