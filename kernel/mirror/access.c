@@ -154,21 +154,38 @@ static int odp_walk_chunk_locked(struct odp_walk *walk, struct odp_chunk *chunk,
 	return err;
 }
 
+/* Lock the chunk that the walk is in: the one that was kept, or by a search. */
+static struct odp_chunk *odp_walk_lock(struct odp_walk *walk,
+				       struct odp_mirror *mirror,
+				       struct odp_chunk *kept)
+{
+	if (!kept)
+		return odp_chunk_lock_shared(mirror, walk->va);
+	down_read(&kept->lock);
+	odp_chunk_release_locked(kept);
+	return kept;
+}
+
 static int odp_walk_run(struct odp_walk *walk, struct odp_window *window,
 			unsigned long intent_last)
 {
 	unsigned long last = walk->va + walk->length - 1;
 	struct odp_mirror *mirror = window->mirror;
-	struct odp_chunk *chunk;
+	struct odp_chunk *chunk, *kept = NULL;
 	bool absent = true;
 	int err, tries = 0;
 	size_t before;
 
 	for (;;) {
 		before = walk->done;
-		chunk = odp_chunk_lock_shared(mirror, walk->va);
+		chunk = odp_walk_lock(walk, mirror, kept);
+		kept = NULL;
 		if (chunk) {
 			err = odp_walk_chunk_locked(walk, chunk, &absent);
+			if (!err && absent) {
+				odp_chunk_keep_locked(chunk);
+				kept = chunk;
+			}
 			up_read(&chunk->lock);
 			if (err || walk->done == walk->length)
 				return err;
@@ -182,12 +199,15 @@ static int odp_walk_run(struct odp_walk *walk, struct odp_window *window,
 
 		if (tries)
 			odp_count(mirror, ODP_COUNT_RETRIES);
-		if (tries++ == ODP_ACCESS_TRIES)
+		if (tries++ == ODP_ACCESS_TRIES) {
+			if (kept)
+				odp_chunk_release(kept);
 			return -EAGAIN;
-		err = odp_fault(mirror, walk->va, max(last, intent_last),
-				walk->write);
-		if (err)
-			return err;
+		}
+		kept = odp_fault(mirror, kept, walk->va, max(last, intent_last),
+				 walk->write);
+		if (IS_ERR(kept))
+			return PTR_ERR(kept);
 	}
 }
 

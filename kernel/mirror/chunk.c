@@ -151,25 +151,39 @@ static struct odp_chunk *odp_chunk_create(struct odp_mirror *mirror,
 }
 
 /**
- * odp_chunk_begin_fault - find or make a chunk and keep it
+ * odp_chunk_keep_locked - keep a chunk while it is not locked
+ * @chunk: the chunk, locked shared
+ *
+ * For a fault in flight, or for who comes back in a moment. The chunk stays
+ * until odp_chunk_release() or odp_chunk_release_locked().
+ *
+ * Context: process context.
+ */
+void odp_chunk_keep_locked(struct odp_chunk *chunk)
+{
+	lockdep_assert_held(&chunk->lock);
+	atomic_inc(&chunk->nfaults);
+}
+
+/**
+ * odp_chunk_keep - find or make a chunk and keep it
  * @mirror: the mirror
  * @va: an address in the chunk
  *
  * Context: process context, may sleep; the caller holds a reference on the
  * mm's users (mmget), and no mmap_lock.
  *
- * Return: the chunk, unlocked, which stays until odp_chunk_end_fault(); or
- * ERR_PTR(-ENOMEM), or what mmu_interval_notifier_insert() says.
+ * Return: the chunk, unlocked, kept; or ERR_PTR(-ENOMEM), or what
+ * mmu_interval_notifier_insert() says.
  */
-struct odp_chunk *odp_chunk_begin_fault(struct odp_mirror *mirror,
-					unsigned long va)
+struct odp_chunk *odp_chunk_keep(struct odp_mirror *mirror, unsigned long va)
 {
 	struct odp_chunk *chunk;
 
 	do {
 		chunk = odp_chunk_lock_shared(mirror, va);
 		if (chunk) {
-			atomic_inc(&chunk->nfaults);
+			odp_chunk_keep_locked(chunk);
 			up_read(&chunk->lock);
 			return chunk;
 		}
@@ -179,16 +193,27 @@ struct odp_chunk *odp_chunk_begin_fault(struct odp_mirror *mirror,
 }
 
 /**
- * odp_chunk_end_fault - the counterpart of odp_chunk_begin_fault()
- * @chunk: the chunk
+ * odp_chunk_release_locked - the counterpart of odp_chunk_keep_locked()
+ * @chunk: the chunk, locked shared
+ *
+ * Context: process context.
+ */
+void odp_chunk_release_locked(struct odp_chunk *chunk)
+{
+	if (atomic_dec_and_test(&chunk->nfaults))
+		odp_chunk_maybe_retire_locked(chunk);
+}
+
+/**
+ * odp_chunk_release - the counterpart of odp_chunk_keep()
+ * @chunk: the chunk, not locked
  *
  * Context: process context, may sleep.
  */
-void odp_chunk_end_fault(struct odp_chunk *chunk)
+void odp_chunk_release(struct odp_chunk *chunk)
 {
 	down_read(&chunk->lock);
-	if (atomic_dec_and_test(&chunk->nfaults))
-		odp_chunk_maybe_retire_locked(chunk);
+	odp_chunk_release_locked(chunk);
 	up_read(&chunk->lock);
 }
 

@@ -8,6 +8,10 @@
  * bring 2 MiB, or the sixteen pages around it, and faulting those again would
  * cost more than looking.
  *
+ * Where the page behind the last one that was faulted in was absent as well, the
+ * first look is left out and made up for afterwards: in memory that nobody has
+ * touched yet it only costs, and a needless fault costs no more than it.
+ *
  * Two kinds of faults. A quick one happens in the caller's context, with
  * FAULT_FLAG_RETRY_NOWAIT and only where memory comes from the page allocator,
  * the page cache or a DAX device: nothing there waits for a disk, for another
@@ -144,7 +148,7 @@ static int odp_fault_page_quick(struct vm_area_struct *vma, unsigned long va,
  * @mode: how far it goes
  * @burst: pages to fault in before the next look
  * @faulted: mm was asked for something
- * @file: and that something is of a file
+ * @around: and that may have brought in neighbours
  * @unseen: a page that mm brought in although it had not shown it
  * @frozen: a file, referenced, whose file system is to be waited for
  */
@@ -152,7 +156,7 @@ struct odp_effort {
 	enum odp_fault_mode mode;
 	unsigned long burst;
 	bool faulted;
-	bool file;
+	bool around;
 	unsigned long unseen;
 	struct file *frozen;
 };
@@ -179,6 +183,8 @@ static int odp_fault_page(struct odp_look *look, struct odp_effort *effort,
 		vma = vma_lookup(mm, va);
 	if (!vma || !odp_vma_permits(vma, look->write))
 		return -EFAULT;
+	if (!n)
+		look->vma = vma;
 	/* mm has it and does not show it: it has no page that can be used. */
 	if (look->range.hmm_pfns[n] & HMM_PFN_ERROR) {
 		if (effort->unseen == va)
@@ -192,7 +198,7 @@ static int odp_fault_page(struct odp_look *look, struct odp_effort *effort,
 		return -EBUSY;
 	}
 
-	effort->file = !!vma->vm_file;
+	effort->around = !look->write && vma->vm_file && !vma_is_dax(vma);
 	if (look->write)
 		flags |= FAULT_FLAG_WRITE;
 	err = quick ? odp_fault_page_quick(vma, va, flags) :
@@ -232,7 +238,8 @@ static int odp_fault_burst(struct odp_look *look, struct odp_effort *effort,
 
 /*
  * Take the neighbours into a look at little. Those of what had to be faulted in
- * are worth a look if it is of a file, whose faults map pages around.
+ * are worth a look if mm maps pages around it: do_fault_around() in mm/memory.c
+ * does that for reads of the page cache.
  */
 static bool odp_look_widen(struct odp_look *look,
 			   const struct odp_effort *effort)
@@ -241,13 +248,47 @@ static bool odp_look_widen(struct odp_look *look,
 	unsigned long start = round_down(range->start, ODP_AROUND_SIZE);
 
 	if (range->end - range->start >= ODP_AROUND_SIZE ||
-	    (effort->faulted && !effort->file))
+	    (effort->faulted && !effort->around))
 		return false;
 	look->first += (range->start - start) >> PAGE_SHIFT;
 	look->end += (range->start - start) >> PAGE_SHIFT;
 	range->start = start;
 	range->end = round_up(range->end, ODP_AROUND_SIZE);
 	return true;
+}
+
+/*
+ * Fault the first page in without having looked, if it is likely absent. What
+ * goes wrong goes wrong again after the look, and is handled there.
+ */
+static void odp_fault_unseen(struct odp_look *look, struct odp_effort *effort)
+{
+	if (effort->mode != ODP_FAULT_QUICK || effort->faulted ||
+	    !odp_chunk_is_cold(look->chunk, look->range.start))
+		return;
+	look->range.hmm_pfns[look->first] = 0;
+	effort->faulted = !odp_fault_page(look, effort, look->first);
+	if (effort->frozen)
+		fput(effort->frozen);
+	effort->frozen = NULL;
+}
+
+/* Look also at the page behind, if it is in the slot, and guess from it. */
+static int odp_look_behind(struct odp_look *look)
+{
+	struct hmm_range *range = &look->range;
+	unsigned long n = look->end;
+	int err;
+
+	if (!(range->end & (PMD_SIZE - 1)) || n >= ODP_STACK_PAGES)
+		return odp_look(look);
+	if (range->end == range->start + (n << PAGE_SHIFT))
+		range->end += PAGE_SIZE;
+	err = odp_look(look);
+	if (!err)
+		odp_chunk_guess(look->chunk, range->start,
+				!(range->hmm_pfns[n] & HMM_PFN_VALID));
+	return err;
 }
 
 /*
@@ -262,7 +303,8 @@ static int odp_fault_round(struct odp_look *look, struct odp_effort *effort)
 	unsigned long n;
 	int err;
 
-	err = odp_look(look);
+	odp_fault_unseen(look, effort);
+	err = effort->faulted ? odp_look_behind(look) : odp_look(look);
 	if (err)
 		return err;
 	n = odp_look_absent(look, look->first);
@@ -270,7 +312,7 @@ static int odp_fault_round(struct odp_look *look, struct odp_effort *effort)
 	if (fault && n < look->end &&
 	    (!quick || n == look->first || effort->faulted)) {
 		err = odp_fault_burst(look, effort, n);
-		err = err ?: odp_look(look);
+		err = err ?: odp_look_behind(look);
 		if (err)
 			return err;
 		if (odp_look_absent(look, look->first) < look->end)
@@ -313,7 +355,7 @@ static long odp_fault_try(struct odp_look *look, struct odp_effort *effort)
 
 /**
  * odp_fault_slot - look up or fault in part of a slot and publish it
- * @chunk: the chunk, kept by odp_chunk_begin_fault(), not locked
+ * @chunk: the chunk, kept, not locked
  * @first: first address
  * @last: last address, in the same slot
  * @write: for writing
@@ -366,7 +408,7 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 		cond_resched();
 	} while (--tries);
 
-	kfree(look.spare);
+	odp_leaf_free(chunk->mirror, look.spare);
 	if (look.range.hmm_pfns != stack)
 		kfree(look.range.hmm_pfns);
 	if (effort.faulted)

@@ -51,9 +51,6 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 	kref_init(&mirror->ref);
 	mirror->owner = owner;
 	mirror->ops = ops;
-	mirror->leaf_size = struct_size_t(struct odp_leaf, address,
-					  odp_mirror_maps(mirror) ?
-					  ODP_LEAF_ENTRIES : 0);
 	mirror->mm = mm;
 	mmgrab(mm);
 	mirror->pid = task_tgid_nr(current);
@@ -261,7 +258,7 @@ void odp_mirror_stats(struct odp_mirror *mirror, struct odp_mirror_stats *stats)
 	stats->chunks = chunks;
 	stats->pages = atomic_long_read(&mirror->npages);
 	stats->table_bytes = chunks * sizeof(struct odp_chunk) +
-			     leaves * mirror->leaf_size;
+			     leaves * odp_leaf_bytes(mirror);
 	stats->windows = READ_ONCE(mirror->windows);
 }
 
@@ -277,13 +274,18 @@ static int __init odp_module_init(void)
 					 WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!odp_reclaim_wq)
 		goto err_wq;
-	err = odp_shrinker_init();
+	err = odp_tables_init();
 	if (err)
 		goto err_reclaim_wq;
+	err = odp_shrinker_init();
+	if (err)
+		goto err_tables;
 
 	odp_debugfs_init();
 	return 0;
 
+err_tables:
+	odp_tables_exit();
 err_reclaim_wq:
 	destroy_workqueue(odp_reclaim_wq);
 err_wq:
@@ -298,6 +300,7 @@ static void __exit odp_module_exit(void)
 	/* No mirror is left; a work item that put the last may still return. */
 	destroy_workqueue(odp_wq);
 	destroy_workqueue(odp_reclaim_wq);
+	odp_tables_exit();
 	WARN_ON(!list_empty(&odp_mirrors));
 }
 

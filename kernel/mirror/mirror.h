@@ -122,7 +122,6 @@ struct odp_leaf {
  * @list: in odp_mirrors; protected by odp_mirrors_lock
  * @owner: what tells devices apart; never dereferenced
  * @ops: the driver's, or NULL if it does not map for DMA
- * @leaf_size: bytes of a &struct odp_leaf here
  * @mm: the owner's mm, held by mmgrab()
  * @pid: of the process that made the mirror, for the summary
  * @id: for the summary
@@ -144,7 +143,6 @@ struct odp_mirror {
 	struct list_head list;
 	const void *owner;
 	const struct odp_device_ops *ops;
-	size_t leaf_size;
 	struct mm_struct *mm;
 	pid_t pid;
 	u32 id;
@@ -191,8 +189,10 @@ struct odp_slot {
  * @first: first address
  * @npresent: pages present in all slots; protected by @lock
  * @used: a bit for each slot, set by an access and cleared by the shrinker
- * @nfaults: faults in flight; raised with @lock held shared, so stable while
- *	it is held exclusive
+ * @cold: a bit for each slot where the next miss is likely one of mm's too; a
+ *	guess, changed without a lock
+ * @nfaults: faults in flight, and accesses about to come back; raised with
+ *	@lock held shared, so stable while it is held exclusive
  * @dead: retired; protected by @lock
  * @retired: in odp_mirror.retired while @queued
  * @queued: @retired is in use
@@ -210,6 +210,7 @@ struct odp_chunk {
 	unsigned long first;
 	unsigned long npresent;
 	unsigned long used;
+	unsigned long cold;
 	atomic_t nfaults;
 	bool dead;
 	struct llist_node retired;
@@ -220,7 +221,7 @@ struct odp_chunk {
 	u64 huge_address[];
 };
 
-static_assert(ODP_CHUNK_LEAVES <= BITS_PER_LONG); /* odp_chunk.used */
+static_assert(ODP_CHUNK_LEAVES <= BITS_PER_LONG); /* odp_chunk.used, cold */
 
 /* Faults and prefetches: as many as they are, and as long as they take. */
 extern struct workqueue_struct *odp_wq;
@@ -259,6 +260,20 @@ static inline struct odp_slot *odp_slot(struct odp_chunk *chunk,
 					unsigned long va)
 {
 	return &chunk->slot[odp_slot_index(chunk, va)];
+}
+
+static inline bool odp_chunk_is_cold(const struct odp_chunk *chunk,
+				     unsigned long va)
+{
+	return test_bit(odp_slot_index(chunk, va), &chunk->cold);
+}
+
+/* The line is shared by those who look, so it is written only if it must be. */
+static inline void odp_chunk_guess(struct odp_chunk *chunk, unsigned long va,
+				   bool cold)
+{
+	if (odp_chunk_is_cold(chunk, va) != cold)
+		change_bit(odp_slot_index(chunk, va), &chunk->cold);
 }
 
 static inline bool odp_mirror_maps(const struct odp_mirror *mirror)
@@ -330,15 +345,20 @@ void odp_charge_end(struct odp_charge *charge);
 /* chunk.c */
 struct odp_chunk *odp_chunk_lock_shared(struct odp_mirror *mirror,
 					unsigned long va);
-struct odp_chunk *odp_chunk_begin_fault(struct odp_mirror *mirror,
-					unsigned long va);
-void odp_chunk_end_fault(struct odp_chunk *chunk);
+void odp_chunk_keep_locked(struct odp_chunk *chunk);
+struct odp_chunk *odp_chunk_keep(struct odp_mirror *mirror, unsigned long va);
+void odp_chunk_release_locked(struct odp_chunk *chunk);
+void odp_chunk_release(struct odp_chunk *chunk);
 void odp_chunk_maybe_retire_locked(struct odp_chunk *chunk);
 void odp_chunks_destroy(struct odp_mirror *mirror);
 void odp_chunks_reclaim(struct work_struct *work);
 
 /* table.c */
+int odp_tables_init(void);
+void odp_tables_exit(void);
+size_t odp_leaf_bytes(const struct odp_mirror *mirror);
 struct odp_leaf *odp_leaf_alloc(struct odp_mirror *mirror);
+void odp_leaf_free(struct odp_mirror *mirror, struct odp_leaf *leaf);
 void odp_slot_free_leaf_locked(struct odp_chunk *chunk, struct odp_slot *slot);
 int odp_slot_set_locked(struct odp_chunk *chunk, struct odp_slot *slot,
 			unsigned long va, unsigned long new);
@@ -365,7 +385,7 @@ void odp_shrinker_exit(void);
 /* look.c */
 /**
  * struct odp_look - part of a slot, and what mm said of it last
- * @chunk: the chunk, kept by odp_chunk_begin_fault(), not locked
+ * @chunk: the chunk, kept, not locked
  * @slot: the slot
  * @range: the pages that are looked at: those that are wanted, maybe neighbours
  * @first: first page that is wanted, counted from the start of @range
@@ -413,8 +433,9 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 		    unsigned long last, bool write, enum odp_fault_mode mode);
 
 /* request.c */
-int odp_fault(struct odp_mirror *mirror, unsigned long first,
-	      unsigned long last, bool write);
+struct odp_chunk *odp_fault(struct odp_mirror *mirror, struct odp_chunk *chunk,
+			    unsigned long first, unsigned long last,
+			    bool write);
 
 /* debugfs.c */
 void odp_debugfs_init(void);

@@ -52,14 +52,14 @@ static long odp_prefetch_slot(struct odp_prefetch *prefetch, unsigned long last)
 	if (!odp_mm_get(mirror))
 		return -EFAULT;
 
-	chunk = odp_chunk_begin_fault(mirror, first);
+	chunk = odp_chunk_keep(mirror, first);
 	if (IS_ERR(chunk)) {
 		ret = PTR_ERR(chunk);
 	} else {
 		ret = odp_fault_slot(chunk, first, last, write,
 				     fault ? ODP_FAULT_FULL :
 					     ODP_FAULT_LOOK);
-		odp_chunk_end_fault(chunk);
+		odp_chunk_release(chunk);
 	}
 	odp_mm_put(mirror);
 

@@ -67,14 +67,14 @@ static int odp_request_fault(struct odp_request *request)
 	struct odp_chunk *chunk;
 	long ret;
 
-	chunk = odp_chunk_begin_fault(request->mirror, request->first);
+	chunk = odp_chunk_keep(request->mirror, request->first);
 	if (IS_ERR(chunk))
 		return PTR_ERR(chunk);
 
 	odp_count(request->mirror, ODP_COUNT_QUEUED);
 	ret = odp_fault_slot(chunk, request->first, request->last,
 			     request->write, ODP_FAULT_FULL);
-	odp_chunk_end_fault(chunk);
+	odp_chunk_release(chunk);
 	return ret < 0 ? ret : 0;
 }
 
@@ -93,8 +93,10 @@ static void odp_request_work(struct work_struct *work)
 	}
 	if (err)
 		odp_count(mirror, ODP_COUNT_ERRORS);
-	trace_odp_fault(mirror, request->first, request->last, request->write,
-			true, err, ktime_get_ns() - begun);
+	if (trace_odp_fault_enabled())
+		trace_odp_fault(mirror, request->first, request->last,
+				request->write, true, err,
+				ktime_get_ns() - begun);
 
 	spin_lock(&mirror->faults_lock);
 	list_del(&request->list);
@@ -188,23 +190,22 @@ static int odp_request_and_wait(struct odp_mirror *mirror, unsigned long first,
 
 /*
  * Have the owner's memory looked at and, if that is quickly done, faulted in.
- * Keeps the chunk until the caller has what it wants, which spares it from
- * being retired and made again in between.
- *
- * @usable: out; how many pages from @first on are usable, or an errno; -EAGAIN
- *	to have it done by a request
+ * Makes the chunk if the caller has none. @usable: out; how many pages from
+ * @first on are usable, or an errno; -EAGAIN to have it done by a request.
+ * Returns the chunk, kept.
  */
 static struct odp_chunk *odp_fault_quickly(struct odp_mirror *mirror,
+					   struct odp_chunk *chunk,
 					   unsigned long first,
 					   unsigned long last, bool write,
 					   long *usable)
 {
-	struct odp_chunk *chunk;
-
+	*usable = -EFAULT;
 	if (!odp_mm_get(mirror))
-		return ERR_PTR(-EFAULT);
+		return chunk ?: ERR_PTR(-EFAULT);
 
-	chunk = odp_chunk_begin_fault(mirror, first);
+	if (!chunk)
+		chunk = odp_chunk_keep(mirror, first);
 	if (!IS_ERR(chunk))
 		*usable = odp_fault_slot(chunk, first, last, write,
 					 ODP_FAULT_QUICK);
@@ -212,9 +213,32 @@ static struct odp_chunk *odp_fault_quickly(struct odp_mirror *mirror,
 	return chunk;
 }
 
+/* 0, or an errno as for odp_fault(). @chunk: in and out, kept. */
+static int odp_fault_kept(struct odp_mirror *mirror, struct odp_chunk **chunk,
+			  unsigned long first, unsigned long last, bool write)
+{
+	struct odp_chunk *found;
+	long usable;
+
+	if (first >= mirror->mm->task_size)
+		return -EFAULT;
+	last = min3(last, odp_slot_last(first), mirror->mm->task_size - 1);
+
+	found = odp_fault_quickly(mirror, *chunk, first, last, write, &usable);
+	if (IS_ERR(found))
+		return PTR_ERR(found);
+	*chunk = found;
+	if (usable == -EAGAIN)
+		return odp_request_and_wait(mirror, first, last, write);
+	if (usable < 0)
+		odp_count(mirror, ODP_COUNT_ERRORS);
+	return min(usable, 0L);
+}
+
 /**
  * odp_fault - make pages usable
  * @mirror: the mirror
+ * @chunk: the chunk that @first is in, kept; or NULL if there is none
  * @first: first address
  * @last: last address that the caller is going to need
  * @write: for writing
@@ -226,36 +250,27 @@ static struct odp_chunk *odp_fault_quickly(struct odp_mirror *mirror,
  *
  * Context: process context, may sleep; no chunk is locked.
  *
- * Return: 0, or
- * -EFAULT: nothing is mapped at @first that may be accessed so, or the process
- *	is gone
- * -ENOMEM: no memory; worth trying again
- * -EAGAIN: not resolved yet; try again
+ * Return: the chunk, kept, so that it is there still when the caller wants what
+ * came; or, and then @chunk is released,
+ * ERR_PTR(-EFAULT): nothing is mapped at @first that may be accessed so, or the
+ *	process is gone
+ * ERR_PTR(-ENOMEM): no memory; worth trying again
+ * ERR_PTR(-EAGAIN): not resolved yet; try again
  * or what &odp_device_ops.map said.
  */
-int odp_fault(struct odp_mirror *mirror, unsigned long first,
-	      unsigned long last, bool write)
+struct odp_chunk *odp_fault(struct odp_mirror *mirror, struct odp_chunk *chunk,
+			    unsigned long first, unsigned long last, bool write)
 {
 	u64 begun = trace_odp_fault_enabled() ? ktime_get_ns() : 0;
-	struct odp_chunk *chunk;
-	long usable;
-	int err = 0;
+	int err;
 
-	if (first >= mirror->mm->task_size)
-		return -EFAULT;
-	last = min3(last, odp_slot_last(first), mirror->mm->task_size - 1);
-
-	chunk = odp_fault_quickly(mirror, first, last, write, &usable);
-	if (IS_ERR(chunk))
-		return PTR_ERR(chunk);
-	if (usable == -EAGAIN)
-		err = odp_request_and_wait(mirror, first, last, write);
-	else if (usable < 0)
-		err = usable;
-	if (usable < 0 && usable != -EAGAIN)
-		odp_count(mirror, ODP_COUNT_ERRORS);
-	odp_chunk_end_fault(chunk);
-	trace_odp_fault(mirror, first, last, write, false, err,
-			ktime_get_ns() - begun);
-	return err;
+	err = odp_fault_kept(mirror, &chunk, first, last, write);
+	if (trace_odp_fault_enabled())
+		trace_odp_fault(mirror, first, last, write, false, err,
+				ktime_get_ns() - begun);
+	if (!err)
+		return chunk;
+	if (chunk)
+		odp_chunk_release(chunk);
+	return ERR_PTR(err);
 }

@@ -19,6 +19,73 @@
 
 #include "mirror.h"
 
+/*
+ * Tables come from caches with a constructor, because a table that was emptied
+ * entry by entry is full of zeros, and zeroing it is the better part of the first
+ * fault in a slot. entry[0] is the allocator's while the table is free.
+ */
+static struct kmem_cache *odp_leaf_cache;
+static struct kmem_cache *odp_leaf_dma_cache;
+
+static size_t odp_leaf_size(bool dma)
+{
+	return struct_size_t(struct odp_leaf, address,
+			     dma ? ODP_LEAF_ENTRIES : 0);
+}
+
+static void odp_leaf_construct(void *object)
+{
+	struct odp_leaf *leaf = object;
+
+	memset(&leaf->entry[1], 0, sizeof(leaf->entry) - sizeof(leaf->entry[0]));
+}
+
+static struct kmem_cache *odp_leaf_cache_create(const char *name, size_t size)
+{
+	struct kmem_cache_args args = {
+		.align = sizeof(unsigned long),
+		.ctor = odp_leaf_construct,
+		.use_freeptr_offset = true,
+		.freeptr_offset = offsetof(struct odp_leaf, entry[0]),
+	};
+
+	return kmem_cache_create(name, size, &args, SLAB_ACCOUNT);
+}
+
+int odp_tables_init(void)
+{
+	odp_leaf_cache = odp_leaf_cache_create("odp_leaf",
+					       odp_leaf_size(false));
+	odp_leaf_dma_cache = odp_leaf_cache_create("odp_leaf_dma",
+						   odp_leaf_size(true));
+	if (odp_leaf_cache && odp_leaf_dma_cache)
+		return 0;
+	odp_tables_exit();
+	return -ENOMEM;
+}
+
+void odp_tables_exit(void)
+{
+	kmem_cache_destroy(odp_leaf_cache);
+	kmem_cache_destroy(odp_leaf_dma_cache);
+}
+
+static struct kmem_cache *odp_leaf_cache_of(const struct odp_mirror *mirror)
+{
+	return odp_mirror_maps(mirror) ? odp_leaf_dma_cache : odp_leaf_cache;
+}
+
+/**
+ * odp_leaf_bytes - what a mirror's table takes
+ * @mirror: the mirror
+ *
+ * Return: bytes.
+ */
+size_t odp_leaf_bytes(const struct odp_mirror *mirror)
+{
+	return kmem_cache_size(odp_leaf_cache_of(mirror));
+}
+
 /**
  * odp_leaf_alloc - a table, not yet in a slot
  * @mirror: the mirror
@@ -34,9 +101,24 @@ struct odp_leaf *odp_leaf_alloc(struct odp_mirror *mirror)
 	struct odp_leaf *leaf;
 
 	odp_charge_begin(mirror, &charge);
-	leaf = kzalloc(mirror->leaf_size, GFP_KERNEL_ACCOUNT);
+	leaf = kmem_cache_alloc(odp_leaf_cache_of(mirror), GFP_KERNEL);
 	odp_charge_end(&charge);
+	if (leaf)
+		leaf->entry[0] = 0;
 	return leaf;
+}
+
+/**
+ * odp_leaf_free - give a table back
+ * @mirror: the mirror that it was made for
+ * @leaf: the table, without an entry that is present; or NULL
+ *
+ * Context: notifier callbacks too.
+ */
+void odp_leaf_free(struct odp_mirror *mirror, struct odp_leaf *leaf)
+{
+	if (leaf)
+		kmem_cache_free(odp_leaf_cache_of(mirror), leaf);
 }
 
 /**
@@ -52,7 +134,7 @@ void odp_slot_free_leaf_locked(struct odp_chunk *chunk, struct odp_slot *slot)
 
 	if (!slot->leaf)
 		return;
-	kfree(slot->leaf);
+	odp_leaf_free(chunk->mirror, slot->leaf);
 	WRITE_ONCE(slot->leaf, NULL);
 	atomic_long_dec(&chunk->mirror->nleaves);
 	atomic_long_dec(&odp_nleaves);
@@ -162,16 +244,12 @@ unsigned int odp_slot_drop_locked(struct odp_chunk *chunk,
 	if (slot->huge)
 		return odp_slot_drop_huge(chunk, slot);
 
-	if (end - i == ODP_LEAF_ENTRIES && !odp_mirror_maps(chunk->mirror)) {
-		dropped = slot->npresent;
-	} else {
-		for (; i < end && dropped < slot->npresent; i++) {
-			if (!slot->leaf->entry[i])
-				continue;
-			odp_unmap(chunk, slot, i);
-			slot->leaf->entry[i] = 0;
-			dropped++;
-		}
+	for (; i < end && dropped < slot->npresent; i++) {
+		if (!slot->leaf->entry[i])
+			continue;
+		odp_unmap(chunk, slot, i);
+		slot->leaf->entry[i] = 0;
+		dropped++;
 	}
 
 	odp_count_present(chunk, slot, -(long)dropped);
