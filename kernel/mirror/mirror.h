@@ -69,6 +69,7 @@
 #ifndef ODP_MIRROR_INTERNAL_H
 #define ODP_MIRROR_INTERNAL_H
 
+#include <linux/bitmap.h>
 #include <linux/hmm.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -85,11 +86,16 @@
 
 /*
  * A leaf describes as much as one PMD, a chunk 32 times that: on x86-64, 2 MiB
- * in a 4 KiB table, and 64 MiB.
+ * in a 4 KiB table, and 64 MiB. docs/chunk-size.md has the sizes that were
+ * tried; kernel/build makes them.
  */
 #define ODP_LEAF_SHIFT		PMD_SHIFT
 #define ODP_LEAF_ENTRIES	(1UL << (ODP_LEAF_SHIFT - PAGE_SHIFT))
+#ifdef MIRROR_CHUNK_SHIFT
+#define ODP_CHUNK_SHIFT		MIRROR_CHUNK_SHIFT
+#else
 #define ODP_CHUNK_SHIFT		(ODP_LEAF_SHIFT + 5)
+#endif
 #define ODP_CHUNK_LEAVES	(1UL << (ODP_CHUNK_SHIFT - ODP_LEAF_SHIFT))
 
 /*
@@ -209,7 +215,7 @@ struct odp_chunk {
 	struct odp_mirror *mirror;
 	unsigned long first;
 	unsigned long npresent;
-	unsigned long used;
+	DECLARE_BITMAP(used, ODP_CHUNK_LEAVES);
 	atomic_t nfaults;
 	bool dead;
 	struct llist_node retired;
@@ -220,7 +226,7 @@ struct odp_chunk {
 	u64 huge_address[];
 };
 
-static_assert(ODP_CHUNK_LEAVES <= BITS_PER_LONG); /* odp_chunk.used */
+static_assert(ODP_CHUNK_SHIFT >= ODP_LEAF_SHIFT); /* a chunk has slots */
 
 /* Faults and prefetches: as many as they are, and as long as they take. */
 extern struct workqueue_struct *odp_wq;
