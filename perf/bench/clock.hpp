@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// The time stamp counter. On the instruction clock (`--icount`) one tick is one executed
+// instruction of the guest, in user space and in the kernel.
+
+#pragma once
+
+#include <x86intrin.h>
+
+#include <cstdint>
+
+namespace odp_bench {
+
+/// Read when everything before it is done.
+inline std::uint64_t ticks() {
+    _mm_lfence();
+    const std::uint64_t now = __rdtsc();
+    _mm_lfence();
+    return now;
+}
+
+/// What @act takes, in ticks.
+template <class action>
+double cost(const action &act) {
+    const std::uint64_t begun = ticks();
+    act();
+    return static_cast<double>(ticks() - begun);
+}
+
+} // namespace odp_bench
