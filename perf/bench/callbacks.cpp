@@ -4,10 +4,18 @@
 
 #include "callbacks.hpp"
 
+#include "memory.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <print>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace odp_bench {
 
@@ -16,11 +24,12 @@ namespace {
 const std::string tracing = "/sys/kernel/tracing/";
 const std::string event = "odp_bench_callbacks";
 
+// A stream would look for the file's end first, which files of tracefs do not have.
 void write_to(const std::string &name, const std::string &text) {
-    std::ofstream file(tracing + name, std::ios::app);
-    file << text << std::flush;
-    if (!file)
-        throw std::runtime_error("tracefs does not take '" + text + "' in " + name);
+    const odp_test::file target(odp_test::checked(
+        open((tracing + name).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC), "opening " + name));
+    odp_test::checked(write(target.descriptor(), text.data(), text.size()),
+                      "writing '" + text + "' to " + name);
 }
 
 const char *callback() {
@@ -36,8 +45,12 @@ callback_count::callback_count() {
 }
 
 callback_count::~callback_count() {
-    std::ofstream(tracing + "events/kprobes/" + event + "/enable", std::ios::app) << "0";
-    std::ofstream(tracing + "kprobe_events", std::ios::app) << "-:" + event + "\n";
+    try {
+        write_to("events/kprobes/" + event + "/enable", "0");
+        write_to("kprobe_events", "-:" + event + "\n");
+    } catch (const std::system_error &error) {
+        std::println(stderr, "odp_bench: {}", error.what());
+    }
 }
 
 std::uint64_t callback_count::count() const {

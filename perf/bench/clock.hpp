@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include "metric.hpp"
+
 #include <x86intrin.h>
 
 #include <cstdint>
@@ -25,6 +27,16 @@ double cost(const action &act) {
     const std::uint64_t begun = ticks();
     act();
     return static_cast<double>(ticks() - begun);
+}
+
+/// The middle one of what @take returns each time: any of them may have a timer's interrupt in it,
+/// which costs tens of thousands of instructions.
+template <class action>
+double middle_of(int count, const action &take) {
+    samples taken;
+    for (int i = 0; i < count; ++i)
+        taken.push_back(take());
+    return median(taken);
 }
 
 } // namespace odp_bench

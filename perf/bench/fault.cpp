@@ -46,8 +46,11 @@ double present(odp_test_bench_op op) {
     map.advise(MADV_POPULATE_WRITE);
     const mirror_window window(opened);
     touch(window, map.data(), true);
-    return middle_round(
-        window, {.op = op, .va = map.data() + around, .stride = around, .count = present_count});
+    return middle_round(window, {.op = op,
+                                 .va = map.data() + around,
+                                 .stride = around,
+                                 .count = present_count,
+                                 .intent = around});
 }
 
 using sample_of = double (*)(odp_test_bench_op);

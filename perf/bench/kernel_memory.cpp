@@ -2,7 +2,8 @@
 //
 // Reads /proc/meminfo. membarrier() waits for a grace period of RCU; objects that are freed by
 // kfree_rcu() come after several, so there is a pause as well, which costs nothing on the
-// instruction clock.
+// instruction clock. Then every slab cache gives back what is empty, and the processors' shares of
+// the counters are added up.
 
 #include "kernel_memory.hpp"
 
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <stdexcept>
@@ -35,6 +37,19 @@ double meminfo(const std::string &wanted) {
     throw std::runtime_error("/proc/meminfo has no " + wanted);
 }
 
+void write_to(const std::filesystem::path &path) {
+    std::ofstream file(path);
+    file << "1" << std::flush;
+    if (!file)
+        throw std::runtime_error(path.string() + " cannot be written");
+}
+
+void give_back() {
+    for (const auto &cache : std::filesystem::directory_iterator("/sys/kernel/slab"))
+        write_to(cache.path() / "shrink");
+    write_to("/proc/sys/vm/stat_refresh");
+}
+
 } // namespace
 
 double kernel_memory() {
@@ -42,6 +57,7 @@ double kernel_memory() {
         odp_test::checked(syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0), "membarrier");
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
+    give_back();
     return meminfo("SUnreclaim:") + meminfo("VmallocUsed:");
 }
 

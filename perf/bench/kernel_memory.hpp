@@ -7,7 +7,8 @@
 
 namespace odp_bench {
 
-/// Bytes now, after what waits for a grace period was freed.
+/// Bytes now, without what waits for a grace period and without what caches keep for the next one
+/// who allocates.
 double kernel_memory();
 
 } // namespace odp_bench

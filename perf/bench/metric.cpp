@@ -16,6 +16,8 @@ std::string bar::text() const {
         return "";
     case kind::ratio_at_most:
         return std::format("ratio <= {:g}", limit);
+    case kind::ratio_at_least:
+        return std::format("ratio >= {:g}", limit);
     case kind::at_most:
         return std::format("<= {:g}", limit);
     case kind::at_least:
@@ -44,7 +46,7 @@ std::optional<double> measured::ratio() const {
 }
 
 std::optional<double> measured::judged() const {
-    if (about.limit.what == bar::kind::ratio_at_most)
+    if (about.limit.is_of_ratio())
         return ratio();
     return ours.empty() ? std::nullopt : std::optional(median(ours));
 }
@@ -56,7 +58,7 @@ std::string measured::verdict() const {
         return ours.empty() ? "not measured" : "-";
     if (!figure)
         return "not measured";
-    const bool least = about.limit.what == bar::kind::at_least;
+    const bool least = about.limit.is_least();
     if (least ? *figure >= limit : *figure <= limit)
         return "ok";
     if (limit == 0)

@@ -14,18 +14,22 @@ namespace odp_bench {
 /// What has to hold. A ratio is that of the medians, ours over the baseline's.
 struct bar {
     enum class kind {
-        none,          ///< the figure is there to be read
-        ratio_at_most, ///< ours is at most limit times the baseline
-        at_most,       ///< ours is at most limit, in the metric's unit
-        at_least,      ///< ours is at least limit
+        none,           ///< the figure is there to be read
+        ratio_at_least, ///< ours is at least limit times the baseline
+        ratio_at_most,  ///< ours is at most limit times the baseline
+        at_most,        ///< ours is at most limit, in the metric's unit
+        at_least,       ///< ours is at least limit
     };
 
     kind what = kind::none;
     double limit = 0;
 
     static bar ratio_at_most(double limit) { return {kind::ratio_at_most, limit}; }
+    static bar ratio_at_least(double limit) { return {kind::ratio_at_least, limit}; }
     static bar at_most(double limit) { return {kind::at_most, limit}; }
     static bar at_least(double limit) { return {kind::at_least, limit}; }
+    bool is_of_ratio() const { return what == kind::ratio_at_most || what == kind::ratio_at_least; }
+    bool is_least() const { return what == kind::at_least || what == kind::ratio_at_least; }
     /// "ratio <= 1.15", ">= 1.8", "" for none.
     std::string text() const;
 };

@@ -2,7 +2,9 @@
 //
 // What two processors do in the time in which one does the same work: 2 is perfect. In one address
 // space and one mirror, on parts of it that are far from each other or near. Time, not
-// instructions: only the ratio means something, and less the busier the machine is.
+// instructions, on a machine that may have other things to do: so the bar is on the ratio to work
+// that shares nothing of ours, in the same guest by turns. 0.9 of that is 1.8 where two processors
+// are really there.
 
 #include "arena.hpp"
 #include "contention.hpp"
@@ -76,41 +78,47 @@ double contentions(const work &what) {
 constexpr std::size_t far = gib;
 constexpr std::size_t near = 32 * mib;
 
-work hit_work(std::size_t distance) {
-    return {{.op = ODP_TEST_BENCH_READ, .count = hits}, distance, false};
+work hit_work(odp_test_bench_op op, std::size_t distance) {
+    return {{.op = op, .count = hits, .length = page}, distance, false};
 }
 
 work fault_work(odp_test_bench_op op, std::size_t distance) {
     return {{.op = op, .stride = page, .count = faults}, distance, true};
 }
 
-row scaling_row(const char *name, const char *text, const work &what, bar limit) {
-    return {.about = {name, text, "times", "", limit}, .where = place::processors, .ours = [=] {
-                return scaling(what);
-            }};
+row scaling_row(const char *name, const char *text, const work &what, const work &other,
+                bar limit) {
+    const char *const alone =
+        other.shape.op == ODP_TEST_BENCH_COPY ? "the copy alone" : "bare hmm_range_fault()";
+    return {.about = {name, text, "times", alone, limit},
+            .where = place::processors,
+            .ours = [=] { return scaling(what); },
+            .beside = [=] { return scaling(other); }};
 }
 
 } // namespace
 
 std::vector<row> scaling_rows() {
-    const auto bare = fault_work(ODP_TEST_BENCH_BARE_WRITE, far);
+    const auto hit = hit_work(ODP_TEST_BENCH_READ, far);
+    const auto hit_near = hit_work(ODP_TEST_BENCH_READ, near);
+    const auto copy = hit_work(ODP_TEST_BENCH_COPY, far);
     const auto cold = fault_work(ODP_TEST_BENCH_WRITE, far);
-    auto far_faults = scaling_row("scaling-faults", "faults on two processors, disjoint chunks",
-                                  cold, bar::at_least(1.8));
-    far_faults.about.baseline = "bare hmm_range_fault()";
-    far_faults.beside = [=] { return scaling(bare); };
+    const auto cold_near = fault_work(ODP_TEST_BENCH_WRITE, near);
+    const auto bare = fault_work(ODP_TEST_BENCH_BARE_WRITE, far);
+    const auto most = bar::ratio_at_least(0.9);
     return {
-        scaling_row("scaling-hits", "hits on two processors, disjoint chunks", hit_work(far),
-                    bar::at_least(1.8)),
-        far_faults,
-        scaling_row("scaling-hits-near", "hits on two processors, 32 MiB apart", hit_work(near),
-                    {}),
-        scaling_row("scaling-faults-near", "faults on two processors, 32 MiB apart",
-                    fault_work(ODP_TEST_BENCH_WRITE, near), {}),
+        scaling_row("scaling-hits", "hits of 4 KiB on two processors, disjoint chunks", hit, copy,
+                    most),
+        scaling_row("scaling-faults", "faults on two processors, disjoint chunks", cold, bare,
+                    most),
+        scaling_row("scaling-hits-near", "hits of 4 KiB on two processors, 32 MiB apart", hit_near,
+                    copy, {}),
+        scaling_row("scaling-faults-near", "faults on two processors, 32 MiB apart", cold_near,
+                    bare, {}),
         {.about = {"contention-hits", "waits for a lock per hit, disjoint chunks", "waits", "",
                    bar::at_most(0.001)},
          .where = place::processors,
-         .ours = [] { return contentions(hit_work(far)); }},
+         .ours = [=] { return contentions(hit); }},
         {.about = {"contention-faults",
                    "waits for a lock per fault, disjoint chunks",
                    "waits",

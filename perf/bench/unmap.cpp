@@ -13,6 +13,7 @@
 
 #include <array>
 #include <functional>
+#include <utility>
 #include <vector>
 
 namespace odp_bench {
@@ -25,7 +26,10 @@ using odp_test::odp_access;
 using odp_test::region;
 
 constexpr int many = 10'000;
-constexpr std::size_t buffer_length = 16 * page;
+constexpr int unmaps = 9;
+constexpr std::size_t buffer_length = 2 * unmaps * page;
+
+using measure_page = std::function<double(void *va)>;
 
 void fetch(const device &rxe, const region &mr, const void *va) {
     const std::array pieces{mr.sge(va, page)};
@@ -35,15 +39,19 @@ void fetch(const device &rxe, const region &mr, const void *va) {
         odp_test::fail_with(error, "prefetching a page");
 }
 
-double with_regions(int count, const std::function<double(void *)> &unmap) {
+// @unmap gets a page that the device has, every second one of the buffer.
+double with_regions(int count, const measure_page &unmap) {
     const device rxe;
     const auto map = arena(buffer_length);
     std::vector<region> regions;
     for (int i = 0; i < count; ++i)
         regions.push_back(must(region::over(rxe, map.data(), map.size(), odp_access)));
-    auto *const victim = map.data() + 8 * page;
-    fetch(rxe, regions.front(), victim);
-    return unmap(victim);
+    auto *next = map.data();
+    return middle_of(unmaps, [&] {
+        auto *const victim = std::exchange(next, next + 2 * page);
+        fetch(rxe, regions.front(), victim);
+        return unmap(victim);
+    });
 }
 
 void unmap_page(void *va) {

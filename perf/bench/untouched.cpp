@@ -30,7 +30,8 @@ enum class event { munmap, dontneed };
 
 struct owner {
     device rxe;
-    mapping elsewhere{page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
+    mapping elsewhere{page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                      0,    odp_test::lonely_va()};
     std::optional<region> implicit;
 
     explicit owner(bool registers) {
@@ -55,9 +56,11 @@ void raise(event what, mapping &map) {
 
 double event_cost(event what, std::size_t length, bool registers) {
     const owner process(registers);
-    auto map = arena(length);
-    std::memset(map.data(), 1, map.size());
-    return cost([&] { raise(what, map); });
+    return middle_of(9, [&] {
+        auto map = arena(length);
+        std::memset(map.data(), 1, map.size());
+        return cost([&] { raise(what, map); });
+    });
 }
 
 double event_callbacks(event what) {
