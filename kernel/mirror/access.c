@@ -116,8 +116,8 @@ static unsigned long odp_walk_entry(const struct odp_walk *walk,
 	if ((entry & walk->need) != walk->need)
 		return 0;
 	/* For the shrinker. Looked at first: the line is shared by readers. */
-	if (!test_bit(n, &chunk->used))
-		set_bit(n, &chunk->used);
+	if (!test_bit(n, chunk->used))
+		set_bit(n, chunk->used);
 	return entry;
 }
 

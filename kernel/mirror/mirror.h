@@ -69,6 +69,7 @@
 #ifndef ODP_MIRROR_INTERNAL_H
 #define ODP_MIRROR_INTERNAL_H
 
+#include <linux/bitmap.h>
 #include <linux/hmm.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -85,11 +86,16 @@
 
 /*
  * A leaf describes as much as one PMD, a chunk 32 times that: on x86-64, 2 MiB
- * in a 4 KiB table, and 64 MiB.
+ * in a 4 KiB table, and 64 MiB. docs/chunk-size.md has the sizes that were
+ * tried; kernel/build makes them.
  */
 #define ODP_LEAF_SHIFT		PMD_SHIFT
 #define ODP_LEAF_ENTRIES	(1UL << (ODP_LEAF_SHIFT - PAGE_SHIFT))
+#ifdef MIRROR_CHUNK_SHIFT
+#define ODP_CHUNK_SHIFT		MIRROR_CHUNK_SHIFT
+#else
 #define ODP_CHUNK_SHIFT		(ODP_LEAF_SHIFT + 5)
+#endif
 #define ODP_CHUNK_LEAVES	(1UL << (ODP_CHUNK_SHIFT - ODP_LEAF_SHIFT))
 
 /*
@@ -209,8 +215,8 @@ struct odp_chunk {
 	struct odp_mirror *mirror;
 	unsigned long first;
 	unsigned long npresent;
-	unsigned long used;
-	unsigned long cold;
+	DECLARE_BITMAP(used, ODP_CHUNK_LEAVES);
+	DECLARE_BITMAP(cold, ODP_CHUNK_LEAVES);
 	atomic_t nfaults;
 	bool dead;
 	struct llist_node retired;
@@ -221,7 +227,7 @@ struct odp_chunk {
 	u64 huge_address[];
 };
 
-static_assert(ODP_CHUNK_LEAVES <= BITS_PER_LONG); /* odp_chunk.used, cold */
+static_assert(ODP_CHUNK_SHIFT >= ODP_LEAF_SHIFT); /* a chunk has slots */
 
 /* Faults and prefetches: as many as they are, and as long as they take. */
 extern struct workqueue_struct *odp_wq;
@@ -265,7 +271,7 @@ static inline struct odp_slot *odp_slot(struct odp_chunk *chunk,
 static inline bool odp_chunk_is_cold(const struct odp_chunk *chunk,
 				     unsigned long va)
 {
-	return test_bit(odp_slot_index(chunk, va), &chunk->cold);
+	return test_bit(odp_slot_index(chunk, va), chunk->cold);
 }
 
 /* The line is shared by those who look, so it is written only if it must be. */
@@ -273,7 +279,7 @@ static inline void odp_chunk_guess(struct odp_chunk *chunk, unsigned long va,
 				   bool cold)
 {
 	if (odp_chunk_is_cold(chunk, va) != cold)
-		change_bit(odp_slot_index(chunk, va), &chunk->cold);
+		change_bit(odp_slot_index(chunk, va), chunk->cold);
 }
 
 static inline bool odp_mirror_maps(const struct odp_mirror *mirror)

@@ -31,7 +31,7 @@ static unsigned long odp_shrink_chunk_locked(struct odp_chunk *chunk,
 		if (!slot->leaf)
 			continue;
 		scanned++;
-		if (test_and_clear_bit(i, &chunk->used))
+		if (test_and_clear_bit(i, chunk->used))
 			continue;
 		first = chunk->first + (i << ODP_LEAF_SHIFT);
 		odp_slot_drop_locked(chunk, slot, first, odp_slot_last(first));

@@ -44,12 +44,14 @@ struct odp_test_bare {
  * @window: held
  * @bench: what to do
  * @buffer: a page for the data
+ * @source: another one, for what is copied without a mirror
  * @bare: for bare faults, or NULL
  */
 struct odp_test_meter {
 	struct odp_test_window *window;
 	struct odp_test_bench *bench;
 	void *buffer;
+	void *source;
 	struct odp_test_bare *bare;
 };
 
@@ -186,6 +188,9 @@ static int odp_test_bench_try(const struct odp_test_meter *meter, u64 iova)
 						 bench->length),
 					   bench->op ==
 					   ODP_TEST_BENCH_BARE_WRITE);
+	case ODP_TEST_BENCH_COPY:
+		memcpy(meter->buffer, meter->source, bench->length);
+		return 0;
 	default:
 		return 0;
 	}
@@ -250,11 +255,13 @@ static int odp_test_bench_measure(struct odp_test_meter *meter)
 	cycles = kvmalloc_array(bench->rounds, sizeof(*cycles),
 				GFP_KERNEL_ACCOUNT);
 	meter->buffer = kzalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+	meter->source = kzalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
 	err = -ENOMEM;
-	if (cycles && meter->buffer)
+	if (cycles && meter->buffer && meter->source)
 		err = odp_test_bench_rounds(meter, cycles);
 	if (!err)
 		err = odp_test_bench_conclude(bench, cycles);
+	kfree(meter->source);
 	kfree(meter->buffer);
 	kvfree(cycles);
 	return err;
@@ -285,7 +292,7 @@ static int odp_test_bench_run(struct odp_test_meter *meter)
 
 static int odp_test_bench_check(const struct odp_test_bench *bench)
 {
-	if (bench->op > ODP_TEST_BENCH_BARE_WRITE || bench->reserved ||
+	if (bench->op > ODP_TEST_BENCH_COPY || bench->reserved ||
 	    !bench->length || bench->length > PAGE_SIZE ||
 	    !bench->rounds || bench->rounds > ODP_TEST_ROUNDS_MAX)
 		return -EINVAL;

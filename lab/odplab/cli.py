@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Callable
 
-from . import clean, demo, patches, root, sandbox, ui
+from . import bench, clean, demo, patches, root, sandbox, sweep, ui
 from . import run as runner
 from .config import KERNELS, MINIMUM_MEMORY, MINIMUM_PMEM, STOCK, Options, Paths, parse_size
 from .errors import UNUSABLE, Failure
@@ -56,6 +56,16 @@ def command_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dry-run", action="store_true", help="print QEMU's command and stop")
 
 
+def bench_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", metavar="ROW", help="a part of, or a glob over, the names of the rows to measure")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample of every row there")
+    parser.add_argument("--samples", type=int, default=5, metavar="N",
+                        help="of each side of a row (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--check", action="store_true", help="exit with status 1 if a row misses its bar")
+    parser.add_argument("--sweep", choices=("chunk",), help="instead, what depends on the size of chunks, for each size")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is used; the whole boot log in the log")
+
+
 def parser() -> Parser:
     purpose = "Build, run and test Faultline in a virtual machine made from Debian packages."
     top = Parser(prog="odplab", description=purpose)
@@ -65,6 +75,7 @@ def parser() -> Parser:
     guest_options(test)
     test.add_argument("filter", nargs="?", metavar="FILTER",
                       help="a part of, or a glob over, folder/program/Suite.Test")  # fmt: skip
+    bench_options(commands.add_parser("bench", help="measure, and print a table with the bar of each row"))
     run = commands.add_parser("run", help="boot, run a command as root in the guest, exit with its status")
     command_options(run)
     run.add_argument("--timeout", type=float, default=RUN_TIMEOUT, metavar="S",
@@ -110,6 +121,17 @@ def add_command_options(arguments: argparse.Namespace, options: Options) -> None
     options.timeout = timeout or None
 
 
+def to_wish(arguments: argparse.Namespace) -> bench.Wish:
+    if arguments.samples < 1:
+        raise Failure(f"--samples {arguments.samples}: must be 1 or more.", UNUSABLE)
+    if arguments.sweep and (arguments.only or arguments.check):
+        raise Failure("--sweep has rows of its own and no bars; it takes neither --only nor --check.", UNUSABLE)
+    file = arguments.json.absolute() if arguments.json else None
+    if file and not file.parent.is_dir():
+        raise Failure(f"--json {arguments.json}: there is no directory {file.parent}; make it first.", UNUSABLE)
+    return bench.Wish(arguments.only, file, arguments.check, arguments.samples, arguments.sweep)
+
+
 def command_of(arguments: argparse.Namespace) -> list[str]:
     if arguments.command == "shell":
         return ["/bin/bash", "-l"]
@@ -126,6 +148,10 @@ def plan(arguments: argparse.Namespace) -> tuple[Options, Callable[[Workshop], i
         directory = arguments.directory.absolute()
         patches.check(directory)
         return Options(), lambda workshop: patches.patches(workshop, directory)
+    if command == "bench":
+        wish = to_wish(arguments)
+        measure = sweep.chunk if wish.sweep else bench.bench
+        return Options(verbose=arguments.verbose), lambda workshop: measure(workshop, Options(), wish)
     options = to_options(arguments)
     if command == "demo":
         return options, lambda workshop: demo.demo(workshop, options)

@@ -238,8 +238,9 @@ class TestDeviceBench : public device_test {
 TEST_F(TestDeviceBench, FiguresAreThoseOfTheRounds) {
     const mapping map = anonymous(rounds);
     const mirror_window window(dev, 0, map.data(), map.size());
-    for (const auto op : {ODP_TEST_BENCH_EMPTY, ODP_TEST_BENCH_WRITE, ODP_TEST_BENCH_READ,
-                          ODP_TEST_BENCH_BARE_READ, ODP_TEST_BENCH_BARE_WRITE}) {
+    for (const auto op :
+         {ODP_TEST_BENCH_EMPTY, ODP_TEST_BENCH_WRITE, ODP_TEST_BENCH_READ, ODP_TEST_BENCH_BARE_READ,
+          ODP_TEST_BENCH_BARE_WRITE, ODP_TEST_BENCH_COPY}) {
         auto bench = bench_of(window, op);
         ASSERT_EQ(dev.command(ODP_TEST_BENCH, bench), 0) << op;
         std::ranges::sort(cycles);
@@ -286,7 +287,7 @@ TEST_F(TestDeviceBench, BoundsAreChecked) {
         {[](auto &bench) { bench.stride = std::uint64_t{1} << 63; }, ERANGE},
         {[](auto &bench) { bench.length = 0; }, EINVAL},
         {[](auto &bench) { bench.length = 4097; }, EINVAL},
-        {[](auto &bench) { bench.op = ODP_TEST_BENCH_BARE_WRITE + 1; }, EINVAL},
+        {[](auto &bench) { bench.op = ODP_TEST_BENCH_COPY + 1; }, EINVAL},
         {[](auto &bench) { bench.window += 100; }, ENOENT},
         {[](auto &bench) { bench.cycles = 8; }, EFAULT},
         {[](auto &bench) {

@@ -60,6 +60,10 @@ INSTANTIATE_TEST_SUITE_P(
                     mistake{{"run", "--mtu", "68", "--", "true"}, "--mtu"},
                     mistake{{"run", "--timeout", "-1", "--", "true"}, "--timeout"},
                     mistake{{"run", "--share", "/no/such/directory", "--", "true"}, "--share"},
+                    mistake{{"bench", "--samples", "0"}, "--samples"},
+                    mistake{{"bench", "--json", "/no/such/directory/file"}, "--json"},
+                    mistake{{"bench", "--sweep", "leaf"}, "--sweep"},
+                    mistake{{"bench", "--sweep", "chunk", "--check"}, "--check"},
                     mistake{{"patches"}, "DIR"}, mistake{{"clean", "everything"}, "everything"}));
 
 TEST(Refusal, WithoutRoot) {

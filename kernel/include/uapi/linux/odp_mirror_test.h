@@ -292,6 +292,8 @@ struct odp_test_threads {
  *	private array, with an interval notifier that is there already: the least
  *	that a fault takes
  * @ODP_TEST_BENCH_BARE_WRITE: the same for writing
+ * @ODP_TEST_BENCH_COPY: a copy of as many bytes inside the kernel: the least
+ *	that a hit takes
  */
 enum odp_test_bench_op {
 	ODP_TEST_BENCH_EMPTY,
@@ -299,6 +301,7 @@ enum odp_test_bench_op {
 	ODP_TEST_BENCH_WRITE,
 	ODP_TEST_BENCH_BARE_READ,
 	ODP_TEST_BENCH_BARE_WRITE,
+	ODP_TEST_BENCH_COPY,
 };
 
 /**
