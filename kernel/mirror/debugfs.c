@@ -23,6 +23,7 @@ static const char * const odp_counter_names[ODP_NR_COUNTERS] = {
 	[ODP_COUNT_PAGES_DROPPED]	= "pages_dropped",
 	[ODP_COUNT_WRITE_DROPPED]	= "write_dropped",
 	[ODP_COUNT_COLLISIONS]		= "collisions",
+	[ODP_COUNT_RELOOKS]		= "relooks",
 	[ODP_COUNT_RETRIES]		= "retries",
 	[ODP_COUNT_BUSY]		= "busy",
 	[ODP_COUNT_ERRORS]		= "errors",

@@ -129,8 +129,7 @@ int odp_look(struct odp_look *look)
 
 	err = hmm_range_fault(range);
 	if (err) {
-		odp_count(mirror, ODP_COUNT_COLLISIONS);
-		trace_odp_collide(mirror, range->start);
+		odp_count(mirror, ODP_COUNT_RELOOKS);
 		return err;
 	}
 	odp_hide_refused(look);

@@ -181,8 +181,10 @@ enum odp_prefetch_mode {
  * @ODP_COUNT_CALLBACKS: notifier callbacks, useful or not
  * @ODP_COUNT_PAGES_DROPPED: page entries dropped by invalidations
  * @ODP_COUNT_WRITE_DROPPED: page entries that lost only write permission
- * @ODP_COUNT_COLLISIONS: faults thrown away because an invalidation ran into
- *	the same chunk before they were published
+ * @ODP_COUNT_COLLISIONS: faults thrown away because an invalidation of the same
+ *	2 MiB came before they were published
+ * @ODP_COUNT_RELOOKS: looks that began anew because of an invalidation anywhere
+ *	in the chunk; what had been faulted in is there still
  * @ODP_COUNT_RETRIES: accesses that came back for a page that had gone again
  * @ODP_COUNT_BUSY: accesses answered with -EAGAIN
  * @ODP_COUNT_ERRORS: faults that mm refused
@@ -205,6 +207,7 @@ enum odp_counter {
 	ODP_COUNT_PAGES_DROPPED,
 	ODP_COUNT_WRITE_DROPPED,
 	ODP_COUNT_COLLISIONS,
+	ODP_COUNT_RELOOKS,
 	ODP_COUNT_RETRIES,
 	ODP_COUNT_BUSY,
 	ODP_COUNT_ERRORS,
