@@ -8,6 +8,7 @@
 #include "child.hpp"
 #include "events.hpp"
 #include "resources.hpp"
+#include "swap.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -20,6 +21,7 @@
 #include <algorithm>
 #include <format>
 #include <fstream>
+#include <optional>
 #include <poll.h>
 #include <thread>
 
@@ -90,6 +92,8 @@ TEST_P(AnyMemory, MadvDontneed) {
 }
 
 TEST_P(AnyMemory, MadvColdTakesNothing) {
+    if (kind() == memory_kind::hugetlb)
+        GTEST_SKIP() << "huge pages are never reclaimed, so that there is no such advice";
     write(0, npages, seed);
     const std::uint64_t invalidations = counter("invalidations");
     area.map.advise(MADV_COLD);
@@ -108,6 +112,8 @@ TEST_P(AnyMemory, SoftDirty) {
                      reinterpret_cast<std::uintptr_t>(va(index)) / page_size() * sizeof word);
         return (word >> 55 & 1) != 0;
     };
+    if (kind() == memory_kind::hugetlb)
+        GTEST_SKIP() << "the kernel does not follow soft-dirty for huge pages";
     write(0, npages, seed);
     {
         std::ofstream clear("/proc/self/clear_refs");
@@ -146,7 +152,7 @@ TEST_P(AnyMemory, Fork) {
 
 TEST_P(AnyMemory, StoreIntoAHoleThatWasRead) {
     EXPECT_TRUE(reads_zeros(0, npages));
-    fill_pattern(area.map.bytes(), seed);
+    store(0, npages, seed);
     EXPECT_TRUE(reads(0, npages, seed));
 }
 
@@ -330,9 +336,12 @@ TEST_P(MappedFile, PunchHole) {
 }
 
 TEST_P(MappedFile, Pageout) {
-    write(0, npages, seed);
+    if (kind() == memory_kind::hugetlb)
+        GTEST_SKIP() << "huge pages are never reclaimed";
+    std::optional<swap_file> swap;
     if (kind() == memory_kind::tmpfs)
-        GTEST_SKIP() << "tmpfs pages out to swap, and the guest has none";
+        swap.emplace(); // tmpfs pages out to swap
+    write(0, npages, seed);
     area.map.page_out();
     EXPECT_TRUE(reads(0, npages, seed));
     write(1, 3, seed + 1);
@@ -352,7 +361,7 @@ TEST_P(MappedFile, AnotherFileMappedOverIt) {
 }
 
 TEST_P(MappedFile, CopyOnWriteOfAPrivateMapping) {
-    fill_pattern(area.map.bytes(), seed);
+    store(0, npages, seed);
     area.map = mapping(page(npages), PROT_READ | PROT_WRITE, MAP_PRIVATE, area.backing.descriptor(),
                        0, lonely_va());
     EXPECT_TRUE(reads(0, npages, seed));
@@ -455,24 +464,15 @@ TEST_P(ClonedFile, Reflink) {
     EXPECT_TRUE(stored(area.backing, 1, 3, seed + 1));
 }
 
-constexpr auto both_paths = {access_path::test_device, access_path::rxe};
-
-#define ODP_EVENTS(suite, ...)                                                                     \
-    INSTANTIATE_TEST_SUITE_P(                                                                      \
-        Events, suite,                                                                             \
-        ::testing::Combine(::testing::ValuesIn(both_paths), ::testing::Values(__VA_ARGS__)),       \
-        event_test_name)
-
 ODP_EVENTS(AnyMemory, memory_kind::anonymous, memory_kind::tmpfs, memory_kind::ext4,
-           memory_kind::xfs, memory_kind::ext4_dax, memory_kind::xfs_dax);
+           memory_kind::xfs, memory_kind::ext4_dax, memory_kind::xfs_dax, memory_kind::btrfs,
+           memory_kind::hugetlb, memory_kind::device_dax);
 ODP_EVENTS(AnonymousMemory, memory_kind::anonymous);
 ODP_EVENTS(MappedFile, memory_kind::tmpfs, memory_kind::ext4, memory_kind::xfs,
-           memory_kind::ext4_dax, memory_kind::xfs_dax);
+           memory_kind::ext4_dax, memory_kind::xfs_dax, memory_kind::btrfs, memory_kind::hugetlb);
 ODP_EVENTS(StoredFile, memory_kind::ext4, memory_kind::xfs, memory_kind::ext4_dax,
-           memory_kind::xfs_dax);
-ODP_EVENTS(ClonedFile, memory_kind::xfs, memory_kind::xfs_dax);
-
-#undef ODP_EVENTS
+           memory_kind::xfs_dax, memory_kind::btrfs);
+ODP_EVENTS(ClonedFile, memory_kind::xfs, memory_kind::xfs_dax, memory_kind::btrfs);
 
 } // namespace
 
