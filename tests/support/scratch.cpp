@@ -24,6 +24,9 @@ namespace {
 constexpr const char *disk = "/dev/pmem2";
 constexpr const char *device = "/dev/dax2.0";
 
+/// Of a file system on DAX, in MiB: small, because it is copied as a whole. As in maker_of().
+constexpr int dax_length = 64;
+
 /// Where images are; there is room.
 constexpr const char *image_directory = "/mnt/file";
 
@@ -43,6 +46,7 @@ void drop_mount(const std::string &directory) {
 
 struct maker {
     const char *mkfs;
+    const char *size;    ///< what it takes behind the device
     const char *options; ///< of mount
     bool dax;
 };
@@ -50,15 +54,15 @@ struct maker {
 maker maker_of(memory_kind kind) {
     switch (kind) {
     case memory_kind::ext4:
-        return {"mkfs.ext4 -q -F", "loop", false};
+        return {"mkfs.ext4 -q -F", "", "loop", false};
     case memory_kind::xfs:
-        return {"mkfs.xfs -q -f", "loop", false};
+        return {"mkfs.xfs -q -f", "", "loop", false};
     case memory_kind::btrfs:
-        return {"mkfs.btrfs -q -f", "loop", false};
+        return {"mkfs.btrfs -q -f", "", "loop", false};
     case memory_kind::ext4_dax:
-        return {"mkfs.ext4 -q -F -b 4096", "dax=always", true};
+        return {"mkfs.ext4 -q -F -b 4096 -E nodiscard", "64m", "dax=always", true};
     case memory_kind::xfs_dax:
-        return {"mkfs.xfs -q -f -m reflink=1", "dax=always", true};
+        return {"mkfs.xfs -q -f -K -m reflink=1 --unsupported -d size=64m", "", "dax=always", true};
     default:
         throw std::logic_error(kind_name(kind) + " is no file system to make");
     }
@@ -70,7 +74,7 @@ scratch_mount::scratch_mount(memory_kind kind) : kind_(kind), directory_(make_di
     const auto wanted = maker_of(kind);
     if (wanted.dax) {
         make_spare_pmem_a_disk();
-        run_command(std::format("{} {}", wanted.mkfs, disk));
+        run_command(std::format("{} {} {}", wanted.mkfs, disk, wanted.size));
         run_command(std::format("mount -o {} {} {}", wanted.options, disk, directory_));
         return;
     }
@@ -96,7 +100,8 @@ crashed_copy::crashed_copy(const scratch_mount &original) : directory_(make_dire
         throw std::logic_error(original.directory() + " is not on persistent memory");
     const auto image = std::format("{}/crashed-{}", image_directory, getpid());
     run_command(
-        std::format("modprobe loop && dd if={} of={} bs=1M conv=sparse status=none", disk, image));
+        std::format("modprobe loop && dd if={} of={} bs=1M count={} conv=sparse status=none", disk,
+                    image, dax_length));
     // xfs mounts one file system of an identity only, and the original still is.
     const char *const options = original.kind() == memory_kind::xfs_dax ? "loop,nouuid" : "loop";
     run_command(std::format("mount -o {} {} {}", options, image, directory_));
