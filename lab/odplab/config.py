@@ -27,6 +27,10 @@ MINIMUM_MEMORY = 512 * MIB
 MINIMUM_PMEM = 320 * MIB
 # A region must start and end on a section that memory hotplug can handle.
 PMEM_UNIT = 16 * MIB
+# The second NUMA node: first a region of persistent memory that nobody formatted, for device-dax, then RAM to
+# migrate to and from.
+FAR_PMEM = 320 * MIB
+FAR_MEMORY = 128 * MIB
 
 
 class Paths:
@@ -99,13 +103,19 @@ class Options:
         return 1.0 if self.kernel == STOCK else 4.0
 
     @property
-    def total_memory(self) -> int:
-        return self.memory + 2 * self.pmem
+    def near_memory(self) -> int:
+        """The first NUMA node's, in which all processors are, with two regions of pmem."""
+        return self.memory - FAR_MEMORY + 2 * self.pmem
+
+    @property
+    def far_start(self) -> int:
+        """Guest physical address of the second node."""
+        return 4096 * MIB + self.near_memory - self.memory_below_4g
 
     @property
     def memory_below_4g(self) -> int:
         """Also where in the guest's memory the pmem regions begin: they are the first thing above 4 GiB."""
-        return min(self.memory, 2048 * MIB)
+        return min(self.memory - FAR_MEMORY, 2048 * MIB)
 
 
 def parse_size(text: str, option: str, minimum: int) -> int:

@@ -63,9 +63,9 @@ def make_disks(workshop: Workshop) -> list[int]:
 
 
 def make_memory(workshop: Workshop, options: Options) -> int:
-    """Descriptor of the guest's memory, with ext4 in the first pmem region and xfs in the second."""
+    """Descriptor of the guest's memory on its first NUMA node, with ext4 in the first pmem region and xfs in the second."""
     memory = os.memfd_create("odplab-memory")
-    os.ftruncate(memory, options.total_memory)
+    os.ftruncate(memory, options.near_memory)
     for number, mkfs in enumerate((EXT4, XFS)):
         image = _format(workshop, mkfs, options.pmem)
         _copy_data(image, memory, options.memory_below_4g + number * options.pmem, options.pmem)

@@ -2,8 +2,9 @@
 """QEMU's command line: a list built in one place from Options, with nothing in it that depends on order.
 
 Memory: RAM up to 2 GiB lies below the 4 GiB line (q35 leaves a hole from there on), then the two pmem
-regions from 4 GiB, then the rest of RAM. The kernel takes the regions out of RAM by memmap=SIZE!START. RAM is
-shared because virtiofsd reads and writes it, and a descriptor of ours because the regions come formatted.
+regions from 4 GiB, then the rest of RAM; that is one NUMA node. A second one without processors follows, with a
+third region and a little RAM. The kernel takes the regions out of RAM by memmap=SIZE!START. RAM is shared because
+virtiofsd reads and writes it, and the first node's a descriptor of ours because its regions come formatted.
 
 The kernel is booted as an ELF file by its PVH entry: that leaves out the firmware and the decompressor,
 which take more than a second under TCG.
@@ -13,7 +14,7 @@ Descriptors (serial console, monitor, ports, disks) are inherited, so no path ha
 
 from __future__ import annotations
 
-from .config import MIB, Options
+from .config import FAR_MEMORY, FAR_PMEM, MIB, Options
 
 # Order of the guest's virtio-serial ports; lab/guest/agent.cpp opens them by these names.
 PORTS = ("control", "stdin", "stdout", "stderr")
@@ -30,6 +31,9 @@ def kernel_command_line(options: Options) -> str:
         f"loglevel={8 if options.verbose else 5}",
         "rootfstype=virtiofs root=root ro init=/src/lab/guest/init",
         f"memmap={pmem}M!4096M memmap={pmem}M!{4096 + pmem}M",
+        f"memmap={FAR_PMEM // MIB}M!{options.far_start // MIB}M",
+        # Tests turn it on when they mean it; else it takes pages away from mirrors at any time.
+        "numa_balancing=disable",
         # Tests and the agent write to the kernel log; none of it may be lost to a rate limit.
         "printk.devkmsg=on",
         # A broken kernel must end the run, and end QEMU (-no-reboot), instead of limping on.
@@ -61,9 +65,12 @@ def accelerator_arguments(options: Options) -> list[str]:
 
 def memory_arguments(options: Options, memory: int) -> list[str]:
     return [
-        "-machine", f"q35,max-ram-below-4g={options.memory_below_4g},memory-backend=ram",
-        "-m", f"{options.total_memory // MIB}M",
-        "-object", f"memory-backend-file,id=ram,mem-path=/proc/self/fd/{memory},size={options.total_memory},share=on",
+        "-machine", f"q35,max-ram-below-4g={options.memory_below_4g}",
+        "-m", f"{(options.near_memory + FAR_PMEM + FAR_MEMORY) // MIB}M",
+        "-object", f"memory-backend-file,id=near,mem-path=/proc/self/fd/{memory},size={options.near_memory},share=on",
+        "-object", f"memory-backend-memfd,id=far,size={FAR_PMEM + FAR_MEMORY},share=on",
+        "-numa", f"node,nodeid=0,memdev=near,cpus=0-{0 if options.icount else options.smp - 1}",
+        "-numa", "node,nodeid=1,memdev=far",
     ]  # fmt: skip
 
 

@@ -8,19 +8,18 @@
 #include "child.hpp"
 #include "events.hpp"
 #include "resources.hpp"
+#include "swap.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <format>
 #include <fstream>
-#include <poll.h>
+#include <optional>
 #include <thread>
 
 namespace odp_test {
@@ -90,6 +89,8 @@ TEST_P(AnyMemory, MadvDontneed) {
 }
 
 TEST_P(AnyMemory, MadvColdTakesNothing) {
+    if (kind() == memory_kind::hugetlb)
+        GTEST_SKIP() << "huge pages are never reclaimed, so that there is no such advice";
     write(0, npages, seed);
     const std::uint64_t invalidations = counter("invalidations");
     area.map.advise(MADV_COLD);
@@ -108,6 +109,8 @@ TEST_P(AnyMemory, SoftDirty) {
                      reinterpret_cast<std::uintptr_t>(va(index)) / page_size() * sizeof word);
         return (word >> 55 & 1) != 0;
     };
+    if (kind() == memory_kind::hugetlb)
+        GTEST_SKIP() << "the kernel does not follow soft-dirty for huge pages";
     write(0, npages, seed);
     {
         std::ofstream clear("/proc/self/clear_refs");
@@ -146,7 +149,7 @@ TEST_P(AnyMemory, Fork) {
 
 TEST_P(AnyMemory, StoreIntoAHoleThatWasRead) {
     EXPECT_TRUE(reads_zeros(0, npages));
-    fill_pattern(area.map.bytes(), seed);
+    store(0, npages, seed);
     EXPECT_TRUE(reads(0, npages, seed));
 }
 
@@ -219,86 +222,6 @@ TEST_P(AnonymousMemory, CollapseAndSplit) {
     EXPECT_TRUE(reads(41, 400, seed));
 }
 
-/// A userfaultfd over the area.
-class fault_handler {
-  public:
-    fault_handler(const mapping &map, std::uint64_t mode, std::uint64_t features = 0)
-        : handler_(checked(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)),
-                           "opening a userfaultfd")) {
-        uffdio_api api{.api = UFFD_API, .features = features, .ioctls = 0};
-        checked(ioctl(handler_.descriptor(), UFFDIO_API, &api), "UFFDIO_API");
-        uffdio_register request{.range = range(map.data(), map.size()), .mode = mode, .ioctls = 0};
-        checked(ioctl(handler_.descriptor(), UFFDIO_REGISTER, &request), "UFFDIO_REGISTER");
-    }
-
-    static uffdio_range range(const void *start, std::size_t length) {
-        return {.start = reinterpret_cast<std::uintptr_t>(start), .len = length};
-    }
-    /// The page of the next fault; throws when none comes.
-    std::uint8_t *await() const {
-        pollfd readable{.fd = handler_.descriptor(), .events = POLLIN, .revents = 0};
-        if (checked(poll(&readable, 1, 30'000), "waiting for a fault") == 0)
-            throw std::runtime_error("no fault reached the handler");
-        uffd_msg message{};
-        checked(::read(handler_.descriptor(), &message, sizeof message), "reading a fault");
-        return reinterpret_cast<std::uint8_t *>(message.arg.pagefault.address &
-                                                ~std::uint64_t{page_size() - 1});
-    }
-    void fill(std::uint8_t *page, std::span<const std::uint8_t> content) const {
-        uffdio_copy copy{.dst = reinterpret_cast<std::uintptr_t>(page),
-                         .src = reinterpret_cast<std::uintptr_t>(content.data()),
-                         .len = content.size(),
-                         .mode = 0,
-                         .copy = 0};
-        checked(ioctl(handler_.descriptor(), UFFDIO_COPY, &copy), "UFFDIO_COPY");
-    }
-    void protect(const void *start, std::size_t length, bool on) const {
-        uffdio_writeprotect request{.range = range(start, length),
-                                    .mode = on ? std::uint64_t{UFFDIO_WRITEPROTECT_MODE_WP}
-                                               : std::uint64_t{0}};
-        checked(ioctl(handler_.descriptor(), UFFDIO_WRITEPROTECT, &request), "UFFDIO_WRITEPROTECT");
-    }
-
-  private:
-    file handler_;
-};
-
-TEST_P(AnonymousMemory, UserfaultMissing) {
-    const fault_handler handler(area.map, UFFDIO_REGISTER_MODE_MISSING);
-    std::vector<std::uint8_t> content(page(1));
-    fill_pattern(content, seed, page(5));
-    std::uint8_t *asked = nullptr;
-    std::jthread answer([&] {
-        asked = handler.await();
-        usleep(100'000); // longer than the core waits for a fault at a time
-        handler.fill(asked, content);
-    });
-    EXPECT_TRUE(reads(5, 1, seed));
-    answer.join();
-    EXPECT_EQ(asked, va(5));
-    write(5, 1, seed + 1);
-    EXPECT_TRUE(shows(5, 1, seed + 1));
-}
-
-TEST_P(AnonymousMemory, UserfaultWriteProtect) {
-    write(0, npages, seed);
-    const fault_handler handler(area.map, UFFDIO_REGISTER_MODE_WP, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
-    handler.protect(area.map.data(), area.map.size(), true);
-    EXPECT_TRUE(reads(0, npages, seed)) << "memory that may be read";
-    std::uint8_t *asked = nullptr;
-    bool unchanged = false;
-    std::jthread answer([&] {
-        asked = handler.await();
-        unchanged = static_cast<bool>(shows(7, 1, seed));
-        handler.protect(asked, page(1), false);
-    });
-    write(7, 1, seed + 1);
-    answer.join();
-    EXPECT_EQ(asked, va(7));
-    EXPECT_TRUE(unchanged) << "the write came before the handler's permission";
-    EXPECT_TRUE(shows(7, 1, seed + 1));
-}
-
 /// Files, on whatever they are.
 class MappedFile : public MemoryEvents {};
 
@@ -330,9 +253,12 @@ TEST_P(MappedFile, PunchHole) {
 }
 
 TEST_P(MappedFile, Pageout) {
-    write(0, npages, seed);
+    if (kind() == memory_kind::hugetlb)
+        GTEST_SKIP() << "huge pages are never reclaimed";
+    std::optional<swap_file> swap;
     if (kind() == memory_kind::tmpfs)
-        GTEST_SKIP() << "tmpfs pages out to swap, and the guest has none";
+        swap.emplace(); // tmpfs pages out to swap
+    write(0, npages, seed);
     area.map.page_out();
     EXPECT_TRUE(reads(0, npages, seed));
     write(1, 3, seed + 1);
@@ -352,7 +278,7 @@ TEST_P(MappedFile, AnotherFileMappedOverIt) {
 }
 
 TEST_P(MappedFile, CopyOnWriteOfAPrivateMapping) {
-    fill_pattern(area.map.bytes(), seed);
+    store(0, npages, seed);
     area.map = mapping(page(npages), PROT_READ | PROT_WRITE, MAP_PRIVATE, area.backing.descriptor(),
                        0, lonely_va());
     EXPECT_TRUE(reads(0, npages, seed));
@@ -455,24 +381,15 @@ TEST_P(ClonedFile, Reflink) {
     EXPECT_TRUE(stored(area.backing, 1, 3, seed + 1));
 }
 
-constexpr auto both_paths = {access_path::test_device, access_path::rxe};
-
-#define ODP_EVENTS(suite, ...)                                                                     \
-    INSTANTIATE_TEST_SUITE_P(                                                                      \
-        Events, suite,                                                                             \
-        ::testing::Combine(::testing::ValuesIn(both_paths), ::testing::Values(__VA_ARGS__)),       \
-        event_test_name)
-
 ODP_EVENTS(AnyMemory, memory_kind::anonymous, memory_kind::tmpfs, memory_kind::ext4,
-           memory_kind::xfs, memory_kind::ext4_dax, memory_kind::xfs_dax);
+           memory_kind::xfs, memory_kind::ext4_dax, memory_kind::xfs_dax, memory_kind::btrfs,
+           memory_kind::hugetlb, memory_kind::device_dax);
 ODP_EVENTS(AnonymousMemory, memory_kind::anonymous);
 ODP_EVENTS(MappedFile, memory_kind::tmpfs, memory_kind::ext4, memory_kind::xfs,
-           memory_kind::ext4_dax, memory_kind::xfs_dax);
+           memory_kind::ext4_dax, memory_kind::xfs_dax, memory_kind::btrfs, memory_kind::hugetlb);
 ODP_EVENTS(StoredFile, memory_kind::ext4, memory_kind::xfs, memory_kind::ext4_dax,
-           memory_kind::xfs_dax);
-ODP_EVENTS(ClonedFile, memory_kind::xfs, memory_kind::xfs_dax);
-
-#undef ODP_EVENTS
+           memory_kind::xfs_dax, memory_kind::btrfs);
+ODP_EVENTS(ClonedFile, memory_kind::xfs, memory_kind::xfs_dax, memory_kind::btrfs);
 
 } // namespace
 

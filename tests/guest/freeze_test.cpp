@@ -6,11 +6,9 @@
 
 #include "child.hpp"
 #include "fixture.hpp"
+#include "frozen.hpp"
 #include "resources.hpp"
 
-#include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -27,29 +25,6 @@ using namespace std::chrono_literals;
 
 /// Generous for a slow guest and far from the 50 s after which mainline frees under the fault.
 constexpr auto at_once = 5s;
-
-/// Frozen while it lives. Ext4 on a disk and on DAX have their mount points by name.
-class frozen {
-  public:
-    explicit frozen(memory_kind kind)
-        : mount_(checked(open(kind == memory_kind::ext4 ? "/mnt/file" : "/mnt/dax", O_RDONLY),
-                         "opening the mount point")) {
-        checked(ioctl(mount_.descriptor(), FIFREEZE, 0), "FIFREEZE");
-    }
-    frozen(const frozen &) = delete;
-    frozen &operator=(const frozen &) = delete;
-    ~frozen() { thaw(); }
-
-    void thaw() {
-        if (!thawed_)
-            checked(ioctl(mount_.descriptor(), FITHAW, 0), "FITHAW");
-        thawed_ = true;
-    }
-
-  private:
-    file mount_;
-    bool thawed_ = false;
-};
 
 class Freeze : public verbs_test, public ::testing::WithParamInterface<memory_kind> {
   protected:

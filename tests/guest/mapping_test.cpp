@@ -7,18 +7,15 @@
 #include "child.hpp"
 #include "fixture.hpp"
 #include "resources.hpp"
+#include "swap.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/swap.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <format>
-#include <iterator>
 #include <stdexcept>
 #include <vector>
 
@@ -164,40 +161,6 @@ TEST_F(MappingEvents, CollapseIntoAHugePageKeepsTheData) {
     checked(madvise(area.data() + page(40), page(1), MADV_DONTNEED), "MADV_DONTNEED");
     EXPECT_TRUE(matches(compare_pattern(read(area.data() + page(20), page(npages)), seed + 2)));
     expect_zeros(area.data() + page(40), page(1));
-}
-
-/// A swap file for as long as it lives.
-class swap_file {
-  public:
-    swap_file() {
-        const file space(checked(open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
-                                 "creating a swap file"));
-        const std::vector<std::uint8_t> zeros(std::size_t{16} << 20); // swap takes no holes
-        space.write(zeros, 0);
-        checked(fsync(space.descriptor()), "writing a swap file");
-        if (std::system(std::format("mkswap -q {}", path).c_str()) != 0)
-            throw std::runtime_error("mkswap failed");
-        checked(swapon(path, 0), "turning swap on");
-    }
-    swap_file(const swap_file &) = delete;
-    swap_file &operator=(const swap_file &) = delete;
-    ~swap_file() {
-        swapoff(path);
-        unlink(path);
-    }
-
-  private:
-    static constexpr const char *path = "/mnt/file/odp-test-swap";
-};
-
-/// Whether the page at @va is in swap: bit 62 of its word in /proc/self/pagemap.
-bool is_swapped_out(const std::uint8_t *va) {
-    const file pagemap(
-        checked(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), "opening pagemap"));
-    std::uint64_t word = 0;
-    pagemap.read({reinterpret_cast<std::uint8_t *>(&word), sizeof word},
-                 reinterpret_cast<std::uintptr_t>(va) / page_size() * sizeof word);
-    return (word >> 62 & 1) != 0;
 }
 
 TEST_F(MappingEvents, SwappedOutPagesComeBack) {

@@ -2,8 +2,11 @@
 //
 // Files are made with O_TMPFILE, so that nothing is left when a test dies, in the directories that
 // the lab mounts; the file system and the DAX state of each are checked against what the kind says.
+// Btrfs is mounted, huge pages are allowed and the spare pmem is mapped by whoever is first to ask.
 
 #include "memory.hpp"
+
+#include "scratch.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -13,7 +16,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <format>
+#include <fstream>
 #include <ostream>
 #include <stdexcept>
 
@@ -44,24 +49,46 @@ kind_description describe(memory_kind kind) {
         return {"Ext4Dax", "/mnt/dax", EXT4_SUPER_MAGIC, true};
     case memory_kind::xfs_dax:
         return {"XfsDax", "/mnt/xfsdax", XFS_SUPER_MAGIC, true};
+    case memory_kind::btrfs:
+        return {"Btrfs", nullptr, BTRFS_SUPER_MAGIC, false};
+    case memory_kind::hugetlb:
+        return {"Hugetlb", nullptr, HUGETLBFS_MAGIC, false};
+    case memory_kind::device_dax:
+        return {"DeviceDax", nullptr, 0, true};
     }
     throw std::logic_error("unknown memory kind");
 }
 
 void verify(const kind_description &wanted, int descriptor) {
     struct statfs file_system{};
-    checked(fstatfs(descriptor, &file_system), std::format("statfs of {}", wanted.directory));
+    checked(fstatfs(descriptor, &file_system), std::format("statfs of a {} file", wanted.name));
     if (file_system.f_type != wanted.file_system)
         throw std::runtime_error(
-            std::format("{} is on a file system of type {:#x}, not {:#x}; is it mounted?",
-                        wanted.directory, file_system.f_type, wanted.file_system));
+            std::format("a {} file is on a file system of type {:#x}, not {:#x}; is it mounted?",
+                        wanted.name, file_system.f_type, wanted.file_system));
     struct statx attributes{};
     checked(statx(descriptor, "", AT_EMPTY_PATH, 0, &attributes),
-            std::format("statx of a file in {}", wanted.directory));
+            std::format("statx of a {} file", wanted.name));
     const bool dax = (attributes.stx_attributes & STATX_ATTR_DAX) != 0;
     if (dax != wanted.dax)
-        throw std::runtime_error(std::format("a file in {} {} DAX; check its mount options",
-                                             wanted.directory, dax ? "uses" : "does not use"));
+        throw std::runtime_error(std::format("a {} file {} DAX; check the mount options",
+                                             wanted.name, dax ? "uses" : "does not use"));
+}
+
+file make_huge_file() {
+    // Pages beyond those set aside come from where all memory comes from, and go back there.
+    std::ofstream limit("/proc/sys/vm/nr_overcommit_hugepages");
+    limit << 256;
+    limit.close();
+    if (!limit)
+        throw std::runtime_error("huge pages cannot be allowed");
+    return file(checked(memfd_create("odp-test", MFD_CLOEXEC | MFD_HUGETLB),
+                        "creating a memfd of huge pages"));
+}
+
+file open_device_dax() {
+    make_spare_pmem_device_dax();
+    return file(checked(open("/dev/dax2.0", O_RDWR | O_CLOEXEC), "opening device-dax"));
 }
 
 } // namespace
@@ -81,6 +108,22 @@ bool has_file(memory_kind kind) {
 std::size_t page_size() {
     static const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     return size;
+}
+
+std::size_t unit_size(memory_kind kind) {
+    const bool huge = kind == memory_kind::hugetlb || kind == memory_kind::device_dax;
+    return huge ? std::size_t{2} << 20 : page_size();
+}
+
+std::string directory_of(memory_kind kind) {
+    if (kind == memory_kind::btrfs) {
+        static const scratch_mount mount(kind); // until the program ends
+        return mount.directory();
+    }
+    const auto wanted = describe(kind);
+    if (wanted.directory == nullptr)
+        throw std::logic_error(std::format("{} memory has no directory", wanted.name));
+    return wanted.directory;
 }
 
 void *lonely_va() {
@@ -130,10 +173,13 @@ file make_file(memory_kind kind) {
     const auto wanted = describe(kind);
     if (kind == memory_kind::memfd)
         return file(checked(memfd_create("odp-test", MFD_CLOEXEC), "creating a memfd"));
-    if (wanted.directory == nullptr)
-        throw std::logic_error(std::format("{} memory has no file", wanted.name));
-    file result(checked(open(wanted.directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600),
-                        std::format("creating a file in {}", wanted.directory)));
+    if (kind == memory_kind::device_dax)
+        return open_device_dax();
+    file result =
+        kind == memory_kind::hugetlb
+            ? make_huge_file()
+            : file(checked(open(directory_of(kind).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600),
+                           std::format("creating a {} file", wanted.name)));
     verify(wanted, result.descriptor());
     return result;
 }
@@ -198,7 +244,7 @@ void mapping::replace_by(const file &other) const {
 
 void mapping::move() {
     // A reservation elsewhere first, so that the new place is certainly another one.
-    mapping place(bytes_.size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+    mapping place(bytes_.size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, lonely_va());
     void *const moved = mremap(bytes_.data(), bytes_.size(), bytes_.size(),
                                MREMAP_MAYMOVE | MREMAP_FIXED, place.data());
     if (moved == MAP_FAILED)
@@ -212,8 +258,11 @@ memory::memory(memory_kind wanted, std::size_t length) : kind(wanted) {
         return;
     }
     backing = make_file(kind);
-    backing.truncate(length);
+    if (kind != memory_kind::device_dax)
+        backing.truncate(length);
     map = mapping(length, PROT_READ | PROT_WRITE, MAP_SHARED, backing.descriptor());
+    if (kind == memory_kind::device_dax)
+        std::ranges::fill(map.bytes(), std::uint8_t{0});
 }
 
 } // namespace odp_test

@@ -17,8 +17,20 @@
 
 namespace odp_test {
 
-enum class memory_kind { anonymous, tmpfs, memfd, ext4, xfs, ext4_dax, xfs_dax };
+enum class memory_kind {
+    anonymous,
+    tmpfs,
+    memfd,
+    ext4,
+    xfs,
+    ext4_dax,
+    xfs_dax,
+    btrfs,
+    hugetlb,    ///< a file of huge pages
+    device_dax, ///< persistent memory without a file system; one area at a time, of zeros
+};
 
+/// Those of small pages that the guest has from its start.
 inline constexpr memory_kind all_memory_kinds[] = {
     memory_kind::anonymous, memory_kind::tmpfs,    memory_kind::memfd,  memory_kind::ext4,
     memory_kind::xfs,       memory_kind::ext4_dax, memory_kind::xfs_dax};
@@ -33,6 +45,13 @@ void PrintTo(memory_kind kind, std::ostream *out);
 bool has_file(memory_kind kind);
 
 std::size_t page_size();
+
+/// The pages of the kind, in bytes: a length is a multiple of it, and what is mapped, unmapped or
+/// protected.
+std::size_t unit_size(memory_kind kind);
+
+/// Where files of the kind are; for those that have a directory.
+std::string directory_of(memory_kind kind);
 
 /// A new address, far from where the kernel places mappings by itself, for mmap() to start at. What
 /// a test unmaps there stays unmapped; elsewhere the next queue or buffer of the process takes its
@@ -63,7 +82,7 @@ class file {
     int descriptor_ = -1;
 };
 
-/// A new, empty, nameless file of the kind.
+/// A new, empty, nameless file of the kind; for device_dax the device.
 file make_file(memory_kind kind);
 
 /// A mapping, unmapped at the end.
