@@ -50,6 +50,19 @@ struct odp_walk {
 	void *context;
 };
 
+/* DAX alone does not say that: a CXL memory or a virtiofs window has it too. */
+static bool odp_entry_persistent(unsigned long entry)
+{
+	phys_addr_t start = PFN_PHYS(entry >> ODP_ENTRY_SHIFT);
+
+	return region_intersects(start, PAGE_SIZE, IORESOURCE_MEM,
+				 IORES_DESC_PERSISTENT_MEMORY) ==
+		       REGION_INTERSECTS ||
+	       region_intersects(start, PAGE_SIZE, IORESOURCE_MEM,
+				 IORES_DESC_PERSISTENT_MEMORY_LEGACY) ==
+		       REGION_INTERSECTS;
+}
+
 /*
  * A hole reads as the zero page, or the huge one, whose frame number modules
  * are not told: it is of PMD size, not writable and in no mapping. Nothing in
@@ -59,7 +72,9 @@ static bool odp_entry_flushable(unsigned long entry)
 {
 	struct folio *folio = page_folio(odp_entry_page(entry));
 
-	return entry & ODP_ENTRY_PMEM || is_zero_pfn(entry >> ODP_ENTRY_SHIFT) ||
+	if (entry & ODP_ENTRY_DAX)
+		return odp_entry_persistent(entry);
+	return is_zero_pfn(entry >> ODP_ENTRY_SHIFT) ||
 	       (!folio->mapping && !(entry & ODP_ENTRY_WRITE) &&
 		folio_order(folio) == PMD_ORDER);
 }

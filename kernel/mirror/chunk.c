@@ -16,14 +16,24 @@
 #include "mirror.h"
 #include "trace.h"
 
+/**
+ * odp_chunk_bytes - what a mirror's chunk takes, without its tables
+ * @mirror: the mirror
+ *
+ * Return: bytes.
+ */
+size_t odp_chunk_bytes(const struct odp_mirror *mirror)
+{
+	return struct_size_t(struct odp_chunk, huge_address,
+			     odp_mirror_maps(mirror) ? ODP_CHUNK_LEAVES : 0);
+}
+
 static struct odp_chunk *odp_chunk_alloc(struct odp_mirror *mirror,
 					 unsigned long va)
 {
 	struct odp_chunk *chunk;
 
-	chunk = kzalloc(struct_size(chunk, huge_address,
-				    odp_mirror_maps(mirror) ?
-				    ODP_CHUNK_LEAVES : 0), GFP_KERNEL_ACCOUNT);
+	chunk = kzalloc(odp_chunk_bytes(mirror), GFP_KERNEL_ACCOUNT);
 	if (!chunk)
 		return NULL;
 

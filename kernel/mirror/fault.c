@@ -14,10 +14,10 @@
  *
  * Two kinds of faults. A quick one happens in the caller's context, with
  * FAULT_FLAG_RETRY_NOWAIT and only where memory comes from the page allocator,
- * the page cache or a DAX device: nothing there waits for a disk, for another
- * process or for a thaw. It is as dear as the CPU's own fault. All others go
- * to a work item (request.c), and use fixup_user_fault(), which lets go of
- * mmap_lock across I/O and serves userfaultfd.
+ * a DAX device, or the page cache if the page is in it: nothing there waits for
+ * a disk, for another process or for a thaw. It is as dear as the CPU's own
+ * fault. All others go to a work item (request.c), and use fixup_user_fault(),
+ * which lets go of mmap_lock across I/O and serves userfaultfd.
  *
  * 7.3 has hmm_range_fault_unlocked_timeout(), which lets go of mmap_lock as well.
  * It is not used: it faults every page of a hole, also when the first one
@@ -31,7 +31,9 @@
 #include <linux/hugetlb.h>
 #include <linux/magic.h>
 #include <linux/memcontrol.h>
+#include <linux/pagemap.h>
 #include <linux/sched/mm.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 
 #include "mirror.h"
@@ -110,13 +112,38 @@ static bool odp_vma_permits(const struct vm_area_struct *vma, bool write)
 }
 
 /*
+ * FAULT_FLAG_RETRY_NOWAIT keeps a handler from letting go of mmap_lock, not from
+ * waiting with it: filemap_fault() may read a page itself, and tmpfs waits for
+ * what it swaps in (page_not_uptodate in mm/filemap.c, shmem_swapin_folio() in
+ * mm/shmem.c).
+ */
+static bool odp_page_is_swapped(struct address_space *mapping, pgoff_t index)
+{
+	return xa_is_value(xa_load(&mapping->i_pages, index));
+}
+
+static bool odp_page_is_cached(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+	bool cached;
+
+	if (IS_ERR(folio))
+		return false;
+	cached = folio_test_uptodate(folio);
+	folio_put(folio);
+	return cached;
+}
+
+/*
  * Memory whose fault, with FAULT_FLAG_RETRY_NOWAIT, waits for nothing but the
  * page allocator. On a file system that is not tmpfs a write fault may wait for
- * its journal, so only on DAX, where there is no other way to be quick. FUSE
- * has DAX as well, and a server that may never answer; it has no block device.
+ * its journal, so only on DAX, where there is no other way to be quick; virtiofs
+ * has DAX as well, without a block device, and a server that may never answer.
  */
-static bool odp_vma_is_quick(struct vm_area_struct *vma, bool write)
+static bool odp_vma_is_quick(struct vm_area_struct *vma, unsigned long va,
+			     bool write)
 {
+	struct address_space *mapping;
 	struct super_block *sb;
 
 	if (vma_is_anonymous(vma))
@@ -124,12 +151,14 @@ static bool odp_vma_is_quick(struct vm_area_struct *vma, bool write)
 	if (!vma->vm_file || is_vm_hugetlb_page(vma))
 		return is_vm_hugetlb_page(vma);
 
+	mapping = vma->vm_file->f_mapping;
+	if (shmem_mapping(mapping))
+		return !odp_page_is_swapped(mapping, linear_page_index(vma, va));
 	sb = file_inode(vma->vm_file)->i_sb;
-	if (sb->s_magic == TMPFS_MAGIC)
-		return true;
-	if (!sb->s_bdev)
-		return false;
-	return vma_is_dax(vma) || !write || !(vma->vm_flags & VM_SHARED);
+	if (vma_is_dax(vma))
+		return sb->s_bdev || !vma_is_fsdax(vma);
+	return (!write || !(vma->vm_flags & VM_SHARED)) &&
+	       odp_page_is_cached(mapping, linear_page_index(vma, va));
 }
 
 /* Without waiting. 0, -EAGAIN if that is not possible, or another errno. */
@@ -194,7 +223,7 @@ static int odp_fault_page(struct odp_look *look, struct odp_effort *effort,
 			return -EFAULT;
 		effort->unseen = va;
 	}
-	if (quick && !odp_vma_is_quick(vma, look->write))
+	if (quick && !odp_vma_is_quick(vma, va, look->write))
 		return -EAGAIN;
 	if (!odp_hold_freeze(vma, look->write, &file)) {
 		effort->frozen = file;
@@ -394,6 +423,7 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 		.write = write,
 	};
 	int tries = ODP_FAULT_TRIES;
+	struct odp_charge charge;
 	long ret;
 
 	if (npages > ODP_STACK_PAGES) {
@@ -403,6 +433,7 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 			return -ENOMEM;
 	}
 
+	odp_charge_begin(chunk->mirror, &charge);
 	do {
 		ret = odp_fault_try(&look, &effort);
 		if (ret != -EBUSY)
@@ -410,6 +441,7 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 		ret = -EAGAIN;
 		cond_resched();
 	} while (--tries);
+	odp_charge_end(&charge);
 
 	odp_leaf_free(chunk->mirror, look.spare);
 	if (look.range.hmm_pfns != stack)

@@ -11,8 +11,13 @@
  * page, fork and reflink share it) and SOFT_DIRTY. mm only wants to see the
  * next write. Everything else drops the entry.
  */
+#include <linux/processor.h>
+
 #include "mirror.h"
 #include "trace.h"
+
+/* How often an invalidation that may not sleep tries for a chunk's lock. */
+#define ODP_REAP_SPINS		1000
 
 static bool odp_event_keeps_read(enum mmu_notifier_event event)
 {
@@ -56,6 +61,23 @@ static unsigned int odp_chunk_invalidate_locked(struct odp_chunk *chunk,
 }
 
 /*
+ * For the OOM reaper, which must not sleep. It comes back, but ten times only,
+ * and a device that is busy holds the lock most of the time: for a copy of
+ * ODP_ACCESS_BATCH bytes at most, mostly of a packet.
+ */
+static bool odp_chunk_try_lock(struct odp_chunk *chunk)
+{
+	int spins;
+
+	for (spins = 0; spins < ODP_REAP_SPINS; spins++) {
+		if (down_write_trylock(&chunk->lock))
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+/*
  * The core has no owner of device-private memory, so MMU_NOTIFY_MIGRATE and
  * MMU_NOTIFY_EXCLUSIVE are never our own and drop like the rest.
  */
@@ -70,13 +92,9 @@ static bool odp_invalidate(struct mmu_interval_notifier *notifier,
 	unsigned long last = min(range->end - 1, odp_chunk_last(chunk));
 	unsigned int pages;
 
-	/*
-	 * A reader holds the lock for ODP_ACCESS_BATCH bytes at most, but the
-	 * OOM reaper must not wait even for that. It comes back.
-	 */
 	if (mmu_notifier_range_blockable(range))
 		down_write(&chunk->lock);
-	else if (!down_write_trylock(&chunk->lock))
+	else if (!odp_chunk_try_lock(chunk))
 		return false;
 
 	mmu_interval_set_seq(notifier, sequence);

@@ -47,7 +47,7 @@ static unsigned long odp_entry_make(unsigned long hmm_pfn)
 	switch (page_pgmap(page)->type) {
 	case MEMORY_DEVICE_FS_DAX:
 	case MEMORY_DEVICE_GENERIC:
-		return entry | ODP_ENTRY_PMEM;
+		return entry | ODP_ENTRY_DAX;
 	case MEMORY_DEVICE_COHERENT:
 		return entry;
 	default:
@@ -204,9 +204,8 @@ static long odp_publish_pages_locked(struct odp_look *look)
 		 * What mm did not show may still be right: had it gone, an
 		 * invalidation would have cleared the entry.
 		 */
-		if (new)
-			err = odp_slot_set_locked(look->chunk, look->slot, va,
-						  new);
+		err = new ? odp_slot_set_locked(look->chunk, look->slot, va,
+						new) : 0;
 		if (err < 0)
 			break;
 		published += err;
@@ -236,8 +235,7 @@ static bool odp_install_leaf_locked(struct odp_look *look)
 		return false;
 	WRITE_ONCE(slot->leaf, look->spare);
 	look->spare = NULL;
-	atomic_long_inc(&look->chunk->mirror->nleaves);
-	atomic_long_inc(&odp_nleaves);
+	odp_count_leaves(look->chunk->mirror, 1);
 	return true;
 }
 
@@ -263,6 +261,18 @@ static long odp_publish_locked(struct odp_look *look)
 	return usable;
 }
 
+static bool odp_look_found(const struct odp_look *look)
+{
+	unsigned long npages = (look->range.end - look->range.start) >>
+			       PAGE_SHIFT;
+	unsigned long n;
+
+	for (n = 0; n < npages; n++)
+		if (odp_entry_make(look->range.hmm_pfns[n]))
+			return true;
+	return false;
+}
+
 /**
  * odp_look_publish - make what was seen usable
  * @look: after odp_look(); mmap_lock is not held any more
@@ -278,6 +288,8 @@ long odp_look_publish(struct odp_look *look)
 {
 	long usable;
 
+	if (!odp_look_found(look))
+		return 0;
 	/* Here, because no memory is allocated under the chunk's lock. */
 	if (!odp_look_is_huge(look) && !look->spare &&
 	    !READ_ONCE(look->slot->leaf)) {

@@ -8,9 +8,9 @@
  * only when a region is registered, so it is a list.
  *
  * mirror->ref has one reference for "there are windows" and one for each fault
- * and prefetch in flight. The last window takes the mirror off the list at once, so a later
- * registration starts a new one, even while an old fault is stuck in a frozen
- * file system.
+ * and prefetch in flight. A mirror stays on the list to its end: a registration
+ * while an old fault is stuck in a frozen file system finds it again, and with
+ * it the limits on what may be in flight.
  */
 #include <linux/memcontrol.h>
 #include <linux/module.h>
@@ -28,6 +28,38 @@ static DEFINE_MUTEX(odp_mirrors_lock);
 static LIST_HEAD(odp_mirrors);
 static u32 odp_next_id;
 
+/* Nothing is at stake, but the sequence has to go on. */
+static bool odp_probe_invalidate(struct mmu_interval_notifier *notifier,
+				 const struct mmu_notifier_range *range,
+				 unsigned long sequence)
+{
+	mmu_interval_set_seq(notifier, sequence);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops odp_probe_ops = {
+	.invalidate = odp_probe_invalidate,
+};
+
+/*
+ * The first interval notifier of an mm takes mmap_lock exclusive and every VMA's
+ * lock. Here, in the process that registers memory, that is a short wait; in a
+ * fault it could be a deadlock with a fault of the owner's. What is prepared
+ * stays, so a later mirror of the same mm finds it done; mmu_notifier_register()
+ * would take the locks each time.
+ */
+static int odp_mm_prepare(struct mm_struct *mm)
+{
+	struct mmu_interval_notifier probe = { };
+	int err;
+
+	err = mmu_interval_notifier_insert(&probe, mm, 0, PAGE_SIZE,
+					   &odp_probe_ops);
+	if (!err)
+		mmu_interval_notifier_remove(&probe);
+	return err;
+}
+
 static struct odp_mirror *odp_mirror_alloc(const void *owner,
 					   const struct odp_device_ops *ops,
 					   struct mm_struct *mm)
@@ -35,12 +67,7 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 	struct odp_mirror *mirror;
 	int err;
 
-	/*
-	 * The first notifier of an mm takes mmap_lock exclusive and every VMA's
-	 * lock. Here, in the process that registers memory, that is a short
-	 * wait; in a fault it could be a deadlock with a fault of the owner's.
-	 */
-	err = mmu_notifier_register(NULL, mm);
+	err = odp_mm_prepare(mm);
 	if (err)
 		return ERR_PTR(err);
 
@@ -79,15 +106,19 @@ static void odp_mirror_free(struct odp_mirror *mirror)
 	module_put(THIS_MODULE);
 }
 
-static struct odp_mirror *odp_mirror_find_locked(const void *owner,
-						 struct mm_struct *mm)
+/* Also one without windows, while something is in flight: its limits last. */
+static struct odp_mirror *
+odp_mirror_find_locked(const void *owner, const struct odp_device_ops *ops,
+		       struct mm_struct *mm)
 {
 	struct odp_mirror *mirror;
 
 	lockdep_assert_held(&odp_mirrors_lock);
 
 	list_for_each_entry(mirror, &odp_mirrors, list)
-		if (mirror->owner == owner && mirror->mm == mm)
+		if (mirror->owner == owner && mirror->ops == ops &&
+		    mirror->mm == mm &&
+		    (mirror->windows || kref_get_unless_zero(&mirror->ref)))
 			return mirror;
 	return NULL;
 }
@@ -112,14 +143,14 @@ struct odp_mirror *odp_mirror_open(const void *owner,
 	struct odp_mirror *mirror, *new = NULL;
 
 	mutex_lock(&odp_mirrors_lock);
-	mirror = odp_mirror_find_locked(owner, mm);
+	mirror = odp_mirror_find_locked(owner, ops, mm);
 	if (!mirror) {
 		mutex_unlock(&odp_mirrors_lock);
 		new = odp_mirror_alloc(owner, ops, mm);
 		if (IS_ERR(new))
 			return new;
 		mutex_lock(&odp_mirrors_lock);
-		mirror = odp_mirror_find_locked(owner, mm);
+		mirror = odp_mirror_find_locked(owner, ops, mm);
 	}
 	if (!mirror) {
 		swap(mirror, new);
@@ -149,8 +180,6 @@ void odp_mirror_close(struct odp_mirror *mirror)
 	mutex_lock(&odp_mirrors_lock);
 	WRITE_ONCE(mirror->windows, mirror->windows - 1);
 	last = !mirror->windows;
-	if (last)
-		list_del(&mirror->list);
 	mutex_unlock(&odp_mirrors_lock);
 
 	if (last)
@@ -161,6 +190,9 @@ static void odp_mirror_release(struct kref *ref)
 {
 	struct odp_mirror *mirror = container_of(ref, struct odp_mirror, ref);
 
+	mutex_lock(&odp_mirrors_lock);
+	list_del(&mirror->list);
+	mutex_unlock(&odp_mirrors_lock);
 	odp_chunks_destroy(mirror);
 	odp_mirror_free(mirror);
 }
@@ -170,7 +202,7 @@ static void odp_mirror_release(struct kref *ref)
  * @mirror: the mirror; its mm's users are held
  * @charge: out, for odp_charge_end()
  *
- * Context: process context; not nested.
+ * Context: process context. May be nested.
  */
 void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge)
 {
@@ -257,7 +289,7 @@ void odp_mirror_stats(struct odp_mirror *mirror, struct odp_mirror_stats *stats)
 		stats->count[i] = atomic64_read(&mirror->count[i]);
 	stats->chunks = chunks;
 	stats->pages = atomic_long_read(&mirror->npages);
-	stats->table_bytes = chunks * sizeof(struct odp_chunk) +
+	stats->table_bytes = chunks * odp_chunk_bytes(mirror) +
 			     leaves * odp_leaf_bytes(mirror);
 	stats->windows = READ_ONCE(mirror->windows);
 }

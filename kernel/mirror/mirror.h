@@ -39,7 +39,9 @@
  *	that a fault on it is in flight. Exclusive: publishing entries,
  *	invalidating them, retiring the chunk. Taken in notifier callbacks, so
  *	also under reclaim, i_mmap and anon_vma locks: no memory is allocated
- *	under it and nothing waits under it for another task.
+ *	under it and nothing waits under it for another task. Marking a folio
+ *	dirty keeps that only because what a file system wants to know of a
+ *	writable page it has allocated when it made the page writable.
  *
  *	Also exclusive, by a try: the shrinker.
  *
@@ -103,12 +105,13 @@
  * the chunk's lock held exclusive. A huge entry has the frame number of the
  * first page of the slot.
  *
- * PMEM: a DAX page. Its dirtiness is the file system's business, recorded when
- * it granted write permission, and its stores need a cache write-back to last.
+ * DAX: not in the page cache. Its dirtiness is the file system's business,
+ * recorded when it granted write permission, and its stores need a cache
+ * write-back to last, if the memory is persistent.
  */
 #define ODP_ENTRY_PRESENT	BIT(0)
 #define ODP_ENTRY_WRITE		BIT(1)
-#define ODP_ENTRY_PMEM		BIT(2)
+#define ODP_ENTRY_DAX		BIT(2)
 #define ODP_ENTRY_SHIFT		8
 
 /**
@@ -138,7 +141,7 @@ struct odp_leaf {
  * @retired: chunks to look at for reclaim
  * @reclaim: looks at @retired
  * @faults_lock: protects @faults
- * @faults: requests in flight, see fault.c
+ * @faults: requests in flight, see request.c
  * @nchunks: chunks that exist
  * @npages: entries that are present
  * @nleaves: leaves that exist
@@ -349,6 +352,7 @@ void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge);
 void odp_charge_end(struct odp_charge *charge);
 
 /* chunk.c */
+size_t odp_chunk_bytes(const struct odp_mirror *mirror);
 struct odp_chunk *odp_chunk_lock_shared(struct odp_mirror *mirror,
 					unsigned long va);
 void odp_chunk_keep_locked(struct odp_chunk *chunk);
@@ -365,6 +369,7 @@ void odp_tables_exit(void);
 size_t odp_leaf_bytes(const struct odp_mirror *mirror);
 struct odp_leaf *odp_leaf_alloc(struct odp_mirror *mirror);
 void odp_leaf_free(struct odp_mirror *mirror, struct odp_leaf *leaf);
+void odp_count_leaves(struct odp_mirror *mirror, long change);
 void odp_slot_free_leaf_locked(struct odp_chunk *chunk, struct odp_slot *slot);
 int odp_slot_set_locked(struct odp_chunk *chunk, struct odp_slot *slot,
 			unsigned long va, unsigned long new);

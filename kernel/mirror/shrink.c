@@ -14,7 +14,7 @@
 #include "mirror.h"
 #include "trace.h"
 
-/* Tables of all mirrors. */
+/* Tables of all mirrors that the shrinker may take: see odp_shrink_mirror(). */
 atomic_long_t odp_nleaves = ATOMIC_LONG_INIT(0);
 
 static struct shrinker *odp_shrinker;
@@ -100,7 +100,8 @@ static unsigned long odp_shrink_scan(struct shrinker *shrinker,
 	if (!odp_mirrors_try_each(odp_shrink_mirror, &shrink))
 		return SHRINK_STOP;
 	control->nr_scanned = control->nr_to_scan - shrink.left;
-	return shrink.freed;
+	/* do_shrink_slab() comes again until it has scanned enough. */
+	return control->nr_scanned ? shrink.freed : SHRINK_STOP;
 }
 
 int odp_shrinker_init(void)

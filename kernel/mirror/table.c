@@ -122,6 +122,18 @@ void odp_leaf_free(struct odp_mirror *mirror, struct odp_leaf *leaf)
 }
 
 /**
+ * odp_count_leaves - a table came or went
+ * @mirror: the mirror
+ * @change: 1 or -1
+ */
+void odp_count_leaves(struct odp_mirror *mirror, long change)
+{
+	atomic_long_add(change, &mirror->nleaves);
+	if (!odp_mirror_maps(mirror))
+		atomic_long_add(change, &odp_nleaves);
+}
+
+/**
  * odp_slot_free_leaf_locked - give back a slot's empty table
  * @chunk: the chunk
  * @slot: its slot; no entry in its table is present
@@ -136,8 +148,7 @@ void odp_slot_free_leaf_locked(struct odp_chunk *chunk, struct odp_slot *slot)
 		return;
 	odp_leaf_free(chunk->mirror, slot->leaf);
 	WRITE_ONCE(slot->leaf, NULL);
-	atomic_long_dec(&chunk->mirror->nleaves);
-	atomic_long_dec(&odp_nleaves);
+	odp_count_leaves(chunk->mirror, -1);
 }
 
 /**
@@ -155,7 +166,7 @@ void odp_mark_dirty(unsigned long entry)
 {
 	struct folio *folio = page_folio(odp_entry_page(entry));
 
-	if (!(entry & ODP_ENTRY_PMEM) && !folio_test_dirty(folio))
+	if (!(entry & ODP_ENTRY_DAX) && !folio_test_dirty(folio))
 		folio_mark_dirty(folio);
 }
 

@@ -91,7 +91,7 @@ static void odp_snapshot_page(struct odp_chunk *chunk, unsigned long va,
 
 	snapshot->present = entry & ODP_ENTRY_PRESENT;
 	snapshot->write = entry & ODP_ENTRY_WRITE;
-	snapshot->pmem = entry & ODP_ENTRY_PMEM;
+	snapshot->pmem = entry & ODP_ENTRY_DAX;
 	snapshot->order = slot->huge ? PMD_ORDER : 0;
 }
 

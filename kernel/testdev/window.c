@@ -39,7 +39,8 @@ odp_test_window_alloc(const struct odp_test_device *device,
 			      create->iova, create->va, create->length);
 	if (err) {
 		kfree(window);
-		return ERR_PTR(err);
+		/* Nothing has happened yet: have the call made again. */
+		return ERR_PTR(err == -EINTR ? -ERESTARTNOINTR : err);
 	}
 	kref_init(&window->ref);
 	window->mm = current->mm;
