@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <exception>
@@ -44,47 +45,42 @@ void advise_part(const territory &land, extent pages, int advice) {
     static_cast<void>(madvise(land.va(pages.start), pages.length, advice));
 }
 
+/// @acting is false afterwards, whatever happens.
+void act_and_stop(const std::function<void()> &act, std::uint64_t times,
+                  std::chrono::microseconds delay, std::atomic<bool> &acting) {
+    const struct stopper {
+        std::atomic<bool> &flag;
+        ~stopper() { flag = false; }
+    } stop_at_the_end{acting};
+    for (std::uint64_t i = 0; i < times; ++i) {
+        std::this_thread::sleep_for(delay);
+        act();
+    }
+}
+
 } // namespace
 
 void disturb_memory(const territory &land, random_source &random) {
     const extent pages = territory::pick_pages(random, stress_owner::longest);
-    switch (random.between(0, 19)) {
-    case 0:
+    const auto choice = random.between(0, 199);
+    if (choice == 0)
         write_word("/proc/sys/vm/compact_memory", "1");
-        break;
-    case 1:
+    else if (choice < 3)
         write_word("/proc/sys/vm/drop_caches", "2"); // shrinkers, the mirror's too
-        break;
-    case 2:
+    else if (choice < 6)
         write_word("/proc/self/clear_refs", "4"); // soft-dirty
-        break;
-    case 3:
-    case 4:
+    else if (choice < 14)
         advise_part(land, {0, territory::size / 2}, MADV_COLLAPSE);
-        break;
-    case 5:
-        advise_part(land, {0, territory::size},
-                    random.next() % 2 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-        break;
-    case 6:
-    case 7:
-    case 8:
+    else if (choice < 20)
+        advise_part(land, {0, territory::size}, choice % 2 == 0 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    else if (choice < 60)
         advise_part(land, pages, MADV_COLD);
-        break;
-    case 9:
-    case 10:
-    case 11:
-        // Writeback; of private memory there is none.
+    else if (choice < 80) // writeback; of private memory there is none
         static_cast<void>(msync(land.va(pages.start), pages.length, MS_SYNC));
-        break;
-    case 12:
-    case 13:
+    else if (choice < 110)
         advise_part(land, pages, MADV_POPULATE_READ);
-        break;
-    default:
+    else
         advise_part(land, pages, MADV_PAGEOUT);
-        break;
-    }
 }
 
 stress_owner::stress_owner(memory_kind kind, std::uint64_t seed)
@@ -99,9 +95,10 @@ const stress_owner::action stress_owner::actions[] = {
     {"store by the CPU", 6, &stress_owner::store_some},
     {"prefetch", 6, &stress_owner::prefetch_some},
     {"disturb", 20, &stress_owner::disturb},
-    {"discard", 14, &stress_owner::discard},
+    {"discard", 10, &stress_owner::discard},
+    {"collide", 10, &stress_owner::collide},
     {"free lazily", 6, &stress_owner::free_lazily},
-    {"protect", 6, &stress_owner::protect},
+    {"protect", 12, &stress_owner::protect},
     {"unmap and map", 4, &stress_owner::unmap},
     {"truncate", 6, &stress_owner::truncate},
     {"move", 4, &stress_owner::move},
@@ -126,7 +123,7 @@ const stress_owner::action &stress_owner::choose() {
 
 void stress_owner::step(std::uint64_t number) {
     random_ = random_source(named_seed(seed_ + number, "step"));
-    generation_ = number * 16; // more than a step writes
+    generation_ = number << 20; // more than a step writes
     const auto path = random_.between(0, users_.size() - 1);
     user_ = users_[path].get();
     const action &chosen = choose();
@@ -143,38 +140,54 @@ void stress_owner::verify() {
     for (const auto &user : users_)
         for (std::size_t start = 0; start < territory::size; start += longest) {
             std::vector<std::uint8_t> found(longest);
-            if (user->reading(land_.va(start), found)() != access_result::done)
+            if (user->reading(land_.va(start), longest)(found) != access_result::done)
                 throw std::runtime_error("a read of mapped memory was refused");
             land_.check({start, longest}, found, "the device");
         }
 }
 
-access_result stress_owner::write(extent where, std::span<const std::uint8_t> data) {
-    const auto result = user_->writing(land_.va(where.start), data)();
+access_result stress_owner::write(extent where, std::span<std::uint8_t> data) {
+    const auto result = user_->writing(land_.va(where.start), where.length)(data);
     if (result == access_result::refused)
         user_->recover();
     return result;
 }
 
+access_result stress_owner::read(extent where, std::span<std::uint8_t> data) {
+    const auto result = user_->reading(land_.va(where.start), where.length)(data);
+    if (result == access_result::refused)
+        user_->recover();
+    return result;
+}
+
+void stress_owner::access_repeatedly(encounter &outcome, const stress_user::access &access,
+                                     const std::atomic<bool> &acting) {
+    do {
+        if (outcome.wrote) {
+            // Not the data that is there: a write that got lost would not be missed.
+            outcome.before = std::exchange(outcome.data, land_.stamp(outcome.where, ++generation_));
+        }
+        outcome.result = access(outcome.data);
+    } while (acting && outcome.result == access_result::done);
+}
+
 stress_owner::encounter stress_owner::access_during(extent where,
                                                     const std::function<void()> &act) {
-    const auto before = land_.expected(where);
+    const auto now = land_.expected(where);
     encounter outcome{.where = where,
                       .wrote = random_.between(0, 3) != 0,
-                      .before = {before.begin(), before.end()},
-                      .data = {}};
-    outcome.data =
-        outcome.wrote ? land_.stamp(where, ++generation_) : std::vector<std::uint8_t>(where.length);
-    auto access = outcome.wrote ? user_->writing(land_.va(where.start), outcome.data)
-                                : user_->reading(land_.va(where.start), outcome.data);
-    const auto delay = std::chrono::microseconds(random_.between(0, 1) * random_.between(0, 2000));
-    const auto times = random_.between(1, 3);
-    auto running = std::async(std::launch::async, std::move(access));
-    for (std::uint64_t i = 0; i < times; ++i) {
-        std::this_thread::sleep_for(delay);
-        act();
-    }
-    outcome.result = running.get();
+                      .before = {now.begin(), now.end()},
+                      .data = {now.begin(), now.end()}};
+    std::uint8_t *const va = land_.va(where.start);
+    const auto access =
+        outcome.wrote ? user_->writing(va, where.length) : user_->reading(va, where.length);
+    const auto delay = std::chrono::microseconds(random_.between(0, 1) * random_.between(0, 1000));
+    const auto times = random_.between(1, 4);
+    std::atomic<bool> acting = true;
+    auto running =
+        std::async(std::launch::async, [&] { access_repeatedly(outcome, access, acting); });
+    act_and_stop(act, times, delay, acting);
+    running.get();
     if (outcome.result == access_result::refused)
         user_->recover();
     return outcome;
@@ -214,7 +227,7 @@ void stress_owner::conclude_zeroed(const encounter &outcome) {
 }
 
 void stress_owner::confirm(extent where) {
-    const auto data = land_.stamp(where, ++generation_);
+    auto data = land_.stamp(where, ++generation_);
     if (write(where, data) != access_result::done)
         throw std::runtime_error("a write to mapped memory was refused");
     land_.expect(where, data);
@@ -225,14 +238,21 @@ void stress_owner::expect_refused(extent where, bool also_reading) {
     // Each costs rxe a queue pair.
     if (random_.between(0, 3) != 0)
         return;
-    std::vector<std::uint8_t> data = land_.stamp(where, ++generation_);
+    auto data = land_.stamp(where, ++generation_);
     if (write(where, data) != access_result::refused)
         throw std::runtime_error("a write to memory that cannot be written succeeded");
-    if (!also_reading)
-        return;
-    if (user_->reading(land_.va(where.start), data)() != access_result::refused)
+    if (also_reading && read(where, data) != access_result::refused)
         throw std::runtime_error("a read of memory that cannot be read succeeded");
-    user_->recover();
+}
+
+void stress_owner::expect_stillness(extent where) const {
+    const auto now = land_.bytes(where);
+    const std::vector<std::uint8_t> before(now.begin(), now.end());
+    std::this_thread::sleep_for(1ms);
+    if (const auto found = compare_bytes(now, before); found.wrong != 0)
+        throw std::runtime_error(
+            std::format("memory at {} was written after write permission was taken away: {}",
+                        static_cast<const void *>(now.data()), found.describe()));
 }
 
 void stress_owner::write_some() {
@@ -242,18 +262,18 @@ void stress_owner::write_some() {
 void stress_owner::read_some() {
     const extent where = territory::pick(random_, longest);
     std::vector<std::uint8_t> found(where.length);
-    if (user_->reading(land_.va(where.start), found)() != access_result::done)
+    if (read(where, found) != access_result::done)
         throw std::runtime_error("a read of mapped memory was refused");
     land_.check(where, found, "the device");
 }
 
 void stress_owner::store_some() {
     const extent where = territory::pick(random_, longest / 4);
-    const auto data = land_.stamp(where, ++generation_);
+    auto data = land_.stamp(where, ++generation_);
     std::ranges::copy(data, land_.va(where.start));
     land_.expect(where, data);
     std::vector<std::uint8_t> found(where.length);
-    if (user_->reading(land_.va(where.start), found)() != access_result::done)
+    if (read(where, found) != access_result::done)
         throw std::runtime_error("a read of mapped memory was refused");
     land_.check(where, found, "the device");
 }
@@ -293,6 +313,21 @@ void stress_owner::discard() {
     conclude_zeroed(must_be_done(outcome));
 }
 
+void stress_owner::collide() {
+    // Short ones, so that a fault and what undoes it meet.
+    for (int i = 0; i < 16; ++i) {
+        const extent pages = territory::pick_pages(random_, 4 * page_size());
+        const auto take_away = [&] {
+            checked(madvise(land_.va(pages.start), pages.length, MADV_DONTNEED), "MADV_DONTNEED");
+        };
+        const auto outcome = must_be_done(access_during(pages, take_away));
+        if (land_.is_private())
+            conclude_zeroed(outcome);
+        else
+            conclude_kept(outcome);
+    }
+}
+
 void stress_owner::free_lazily() {
     if (!land_.is_private())
         return discard();
@@ -301,7 +336,7 @@ void stress_owner::free_lazily() {
         checked(madvise(land_.va(pages.start), pages.length, MADV_FREE), "MADV_FREE");
     }));
     // From here on it may be there or not, until it is written; then it stays.
-    const auto data = land_.stamp(pages, ++generation_);
+    auto data = land_.stamp(pages, ++generation_);
     if (write(pages, data) != access_result::done)
         throw std::runtime_error("a write to lazily freed memory was refused");
     land_.expect(pages, data);
@@ -318,6 +353,8 @@ void stress_owner::protect() {
     };
     const auto outcome = access_during(where, [&] {
         set(protection);
+        if (protection == PROT_READ)
+            expect_stillness(where);
         set(PROT_READ | PROT_WRITE);
     });
     set(protection);
@@ -370,7 +407,7 @@ void stress_owner::move() {
 void stress_owner::fork() {
     const extent where = territory::pick(random_, longest);
     const auto before = land_.expected(where);
-    const auto data = land_.stamp(where, ++generation_);
+    auto data = land_.stamp(where, ++generation_);
     const std::vector<std::uint8_t> wanted =
         land_.is_private() ? std::vector<std::uint8_t>{before.begin(), before.end()} : data;
     shared_flag written;
@@ -416,7 +453,7 @@ void stress_owner::destroy_users() {
     const extent where = territory::pick(random_, longest);
     const auto before = land_.expected(where);
     const std::vector<std::uint8_t> old(before.begin(), before.end());
-    const auto data = land_.stamp(where, ++generation_);
+    auto data = land_.stamp(where, ++generation_);
     user_->write_and_destroy(land_.va(where.start), data);
     land_.settle(where, {data, old});
     confirm(where);

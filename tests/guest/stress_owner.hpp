@@ -13,6 +13,7 @@
 #include "territory.hpp"
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,18 +44,22 @@ class stress_owner {
         void (stress_owner::*run)();
     };
     static const action actions[];
-    /// What was under way, and how it ended.
+    /// What was under way, and how the last access ended.
     struct encounter {
         extent where;
         bool wrote;
-        std::vector<std::uint8_t> before;
-        std::vector<std::uint8_t> data; ///< written, or read
+        std::vector<std::uint8_t> before; ///< what was there before the last access
+        std::vector<std::uint8_t> data;   ///< what that wrote, or read
         access_result result = access_result::done;
     };
 
     const action &choose();
-    access_result write(extent where, std::span<const std::uint8_t> data);
-    /// Runs @act while the user accesses @where.
+    access_result write(extent where, std::span<std::uint8_t> data);
+    access_result read(extent where, std::span<std::uint8_t> data);
+    /// Accesses @outcome.where until @acting is over, each time with other data.
+    void access_repeatedly(encounter &outcome, const stress_user::access &access,
+                           const std::atomic<bool> &acting);
+    /// Runs @act a few times while the user accesses @where, again and again until that is over.
     encounter access_during(extent where, const std::function<void()> &act);
     /// Throws if an access was refused during which the memory was there.
     static const encounter &must_be_done(const encounter &outcome);
@@ -64,6 +69,8 @@ class stress_owner {
     void conclude_zeroed(const encounter &outcome);
     /// A write that cannot meet anything any more arrives as it is.
     void confirm(extent where);
+    /// Nobody writes what cannot be written any more, also who had begun to before.
+    void expect_stillness(extent where) const;
     void expect_refused(extent where, bool also_reading);
     void replace_region(std::uint64_t choice);
 
@@ -73,6 +80,7 @@ class stress_owner {
     void prefetch_some();
     void disturb();
     void discard();
+    void collide();
     void free_lazily();
     void protect();
     void unmap();

@@ -23,11 +23,11 @@ namespace {
 
 class device_user : public stress_user {
   public:
-    access writing(std::uint8_t *va, std::span<const std::uint8_t> bytes) override {
-        return accessing(ODP_TEST_WRITE, va, bytes.data(), bytes.size());
+    access writing(std::uint8_t *va, std::size_t length) override {
+        return accessing(ODP_TEST_WRITE, va, length);
     }
-    access reading(std::uint8_t *va, std::span<std::uint8_t> bytes) override {
-        return accessing(ODP_TEST_READ, va, bytes.data(), bytes.size());
+    access reading(std::uint8_t *va, std::size_t length) override {
+        return accessing(ODP_TEST_READ, va, length);
     }
     void recover() override {}
     int prefetch(std::uint8_t *va, std::size_t length, prefetch_mode mode, bool wait) override {
@@ -49,22 +49,21 @@ class device_user : public stress_user {
         window_ = std::make_unique<mirror_window>(device_, whole_iova(va) + shift, va, length);
         shift_ = shift;
     }
-    void write_and_destroy(std::uint8_t *va, std::span<const std::uint8_t> bytes) override {
-        const access write = writing(va, bytes);
-        std::jthread writer([&] { write(); });
+    void write_and_destroy(std::uint8_t *va, std::span<std::uint8_t> bytes) override {
+        const access write = writing(va, bytes.size());
+        std::jthread writer([&] { write(bytes); });
         replace_region_by_whole();
     }
 
   private:
-    access accessing(unsigned long command, std::uint8_t *va, const void *buffer,
-                     std::size_t length) {
+    access accessing(unsigned long command, std::uint8_t *va, std::size_t length) {
         odp_test_access request{};
         request.window = window_->id();
         request.iova = whole_iova(va) + shift_;
         request.length = length;
-        request.buffer = whole_iova(buffer);
         request.timeout_ms = mirror_window::timeout_ms;
-        return [this, command, request]() mutable {
+        return [this, command, request](std::span<std::uint8_t> bytes) mutable {
+            request.buffer = whole_iova(bytes.data());
             const int error = device_.command(command, request);
             if (error != 0 && error != EACCES && error != ENOENT)
                 fail_with(error, "an access through the test device");
@@ -86,16 +85,18 @@ class rxe_user : public stress_user {
         recover();
     }
 
-    access writing(std::uint8_t *va, std::span<const std::uint8_t> bytes) override {
-        std::ranges::copy(bytes, staging_.data());
+    access writing(std::uint8_t *va, std::size_t length) override {
         const auto work =
-            operation::write(staging_mr_.sge(staging_.data(), bytes.size()), mr_->target(va));
-        return [this, work] { return run(work); };
+            operation::write(staging_mr_.sge(staging_.data(), length), mr_->target(va));
+        return [this, work](std::span<std::uint8_t> bytes) {
+            std::ranges::copy(bytes, staging_.data());
+            return run(work);
+        };
     }
-    access reading(std::uint8_t *va, std::span<std::uint8_t> bytes) override {
+    access reading(std::uint8_t *va, std::size_t length) override {
         const auto work =
-            operation::read(staging_mr_.sge(staging_.data(), bytes.size()), mr_->target(va));
-        return [this, work, bytes] {
+            operation::read(staging_mr_.sge(staging_.data(), length), mr_->target(va));
+        return [this, work](std::span<std::uint8_t> bytes) {
             const auto result = run(work);
             std::ranges::copy(staging_.bytes(0, bytes.size()), bytes.begin());
             return result;
@@ -118,7 +119,7 @@ class rxe_user : public stress_user {
         mr_ = std::nullopt;
         mr_.emplace(must(region::at_iova(device_, va, length, whole_iova(va) + shift, odp_access)));
     }
-    void write_and_destroy(std::uint8_t *va, std::span<const std::uint8_t> bytes) override {
+    void write_and_destroy(std::uint8_t *va, std::span<std::uint8_t> bytes) override {
         std::ranges::copy(bytes, staging_.data());
         // In pieces, so that some have been sent and some not.
         constexpr std::size_t piece = 4096;

@@ -21,11 +21,12 @@ class stress_user {
   public:
     virtual ~stress_user() = default;
 
-    /// An access that another thread can run, once, and that stays with the region and the queue
-    /// pair of now. One at a time. It has to end before the next.
-    using access = std::function<access_result()>;
-    virtual access writing(std::uint8_t *va, std::span<const std::uint8_t> bytes) = 0;
-    virtual access reading(std::uint8_t *va, std::span<std::uint8_t> bytes) = 0;
+    /// An access that another thread can run and repeat, with as many bytes as it was made for, and
+    /// that stays with the region and the queue pair of now. One at a time: it has to end before
+    /// the next is made.
+    using access = std::function<access_result(std::span<std::uint8_t>)>;
+    virtual access writing(std::uint8_t *va, std::size_t length) = 0;
+    virtual access reading(std::uint8_t *va, std::size_t length) = 0;
     /// After an access that was refused; does nothing for a user that goes on by itself.
     virtual void recover() = 0;
     /// Returns the errno value.
@@ -37,7 +38,7 @@ class stress_user {
     virtual void replace_region(std::uint8_t *va, std::size_t length, std::uint64_t shift) = 0;
     /// Starts writing and takes the queue pair, or else the region, away while that runs. The bytes
     /// may arrive or not.
-    virtual void write_and_destroy(std::uint8_t *va, std::span<const std::uint8_t> bytes) = 0;
+    virtual void write_and_destroy(std::uint8_t *va, std::span<std::uint8_t> bytes) = 0;
 };
 
 /// @longest: bytes of an access.

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <format>
 #include <stdexcept>
@@ -22,6 +23,12 @@ constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 bool same(std::span<const std::uint8_t> one, std::span<const std::uint8_t> other) {
     return std::memcmp(one.data(), other.data(), one.size()) == 0;
+}
+
+/// Of every order of magnitude about as often.
+std::size_t pick_length(random_source &random, std::size_t longest) {
+    const auto orders = static_cast<std::uint64_t>(std::bit_width(longest));
+    return random.between(1, std::max<std::size_t>(1, longest >> random.between(0, orders - 1)));
 }
 
 /// An address where a huge page fits, in a place of its own.
@@ -42,12 +49,12 @@ territory::territory(memory_kind kind, std::uint64_t seed)
 }
 
 extent territory::pick(random_source &random, std::size_t longest) {
-    const std::size_t length = random.between(1, longest);
+    const std::size_t length = pick_length(random, longest);
     return {random.between(0, size - length), length};
 }
 
 extent territory::pick_pages(random_source &random, std::size_t longest) {
-    const std::size_t npages = random.between(1, longest / page_size());
+    const std::size_t npages = pick_length(random, longest / page_size());
     return {random.between(0, size / page_size() - npages) * page_size(), npages * page_size()};
 }
 
