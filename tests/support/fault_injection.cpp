@@ -9,11 +9,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <format>
 #include <fstream>
+#include <set>
+#include <sstream>
 #include <stdexcept>
 
 namespace odp_test {
@@ -44,14 +47,36 @@ std::string get(const fs::path &path) {
     return value;
 }
 
-/// Only what a function in [start, end) is among the callers of; the whole kernel with two zeros.
-void set_callers(const std::string &kind, std::uint64_t start, std::uint64_t end) {
-    set(directory(kind) / "require-start", std::format("{:#x}", start));
-    set(directory(kind) / "require-end",
-        std::format("{:#x}", start == end ? ~std::uint64_t{0} : end));
+constexpr kernel_code anybody{0, ~std::uint64_t{0}};
+
+void set_callers(const std::string &kind, const kernel_code &callers) {
+    set(directory(kind) / "require-start", std::format("{:#x}", callers.start));
+    set(directory(kind) / "require-end", std::format("{:#x}", callers.end));
 }
 
 } // namespace
+
+// Modules lie close to each other, so the end is where the next function of another one is.
+kernel_code code_of_module(const std::string &name) {
+    std::ifstream symbols("/proc/kallsyms");
+    std::set<std::uint64_t> own;
+    std::set<std::uint64_t> others;
+    for (std::string line; std::getline(symbols, line);) {
+        std::istringstream words(line);
+        std::uint64_t va = 0;
+        char type = 0;
+        std::string symbol;
+        std::string module;
+        if (words >> std::hex >> va >> type >> symbol >> module && (type == 't' || type == 'T'))
+            (module == "[" + name + "]" ? own : others).insert(va);
+    }
+    if (own.empty() || *own.begin() == 0)
+        throw std::runtime_error("/proc/kallsyms does not say where the functions of " + name +
+                                 " are");
+    const auto next = others.upper_bound(*own.rbegin());
+    const std::uint64_t most = *own.rbegin() + page_size();
+    return {*own.begin(), next == others.end() ? most : std::min(*next, most)};
+}
 
 bool fault_injection::is_there() {
     return fs::exists(directory("failslab")) && fs::exists("/proc/thread-self/fail-nth");
@@ -66,7 +91,7 @@ fault_injection::fault_injection()
         set(directory(kind) / "task-filter", "N");
         set(directory(kind) / "times", "-1"); // fail-nth has its own count
         set(directory(kind) / "stacktrace-depth", "32");
-        set_callers(kind, 0, 0);
+        set_callers(kind, anybody);
     }
     set(directory("failslab") / "ignore-gfp-wait", "N");
     set(directory("fail_page_alloc") / "ignore-gfp-wait", "N");
@@ -95,12 +120,9 @@ bool fault_injection::fail_nth(unsigned nth, const std::function<void()> &work) 
     return failed;
 }
 
-bool fault_injection::fail_in_module(const std::string &kind, const std::string &module,
-                                     std::uint64_t budget,
-                                     const std::function<void()> &work) const {
-    const fs::path loaded = fs::path("/sys/module") / module;
-    const auto start = std::stoull(get(loaded / "sections/.text"), nullptr, 0);
-    set_callers(kind, start, start + std::stoull(get(loaded / "coresize")));
+bool fault_injection::fail_below(const kernel_code &callers, const std::string &kind,
+                                 std::uint64_t budget, const std::function<void()> &work) const {
+    set_callers(kind, callers);
     set(directory(kind) / "space", std::to_string(budget));
     set(directory(kind) / "times", "1");
     set(directory(kind) / "probability", "100");
@@ -108,7 +130,7 @@ bool fault_injection::fail_in_module(const std::string &kind, const std::string 
     set(directory(kind) / "probability", "0");
     const bool failed = get(directory(kind) / "times") == "0";
     set(directory(kind) / "times", "-1");
-    set_callers(kind, 0, 0);
+    set_callers(kind, anybody);
     return failed;
 }
 

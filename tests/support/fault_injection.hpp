@@ -15,6 +15,15 @@
 
 namespace odp_test {
 
+/// Where functions of the kernel are.
+struct kernel_code {
+    std::uint64_t start;
+    std::uint64_t end;
+};
+
+/// Those of a module that is loaded.
+kernel_code code_of_module(const std::string &name);
+
 class fault_injection {
   public:
     /// Whether this kernel has it.
@@ -29,10 +38,10 @@ class fault_injection {
     /// Runs @work with its @nth failure point failing. False if it has fewer.
     bool fail_nth(unsigned nth, const std::function<void()> &work) const;
 
-    /// Runs @work with one failure below a function of @module: the first after @budget, which is
+    /// Runs @work with one failure below a function of @callers: the first after @budget, which is
     /// bytes for "failslab" and pages for "fail_page_alloc". False if nothing failed.
-    bool fail_in_module(const std::string &kind, const std::string &module, std::uint64_t budget,
-                        const std::function<void()> &work) const;
+    bool fail_below(const kernel_code &callers, const std::string &kind, std::uint64_t budget,
+                    const std::function<void()> &work) const;
 
   private:
     file nth_; ///< of the thread that made this
