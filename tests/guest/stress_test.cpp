@@ -74,7 +74,6 @@ class Stress : public ::testing::Test {
                  const std::function<std::string()> &doing, const std::function<void()> &step) {
         try {
             step();
-            ++steps_;
         } catch (const std::exception &error) {
             stop_ = true;
             const std::lock_guard lock(problems_lock_);
@@ -103,8 +102,10 @@ class Stress : public ::testing::Test {
 void Stress::own(stress_owner &owner, const std::string &name) {
     const auto doing = [&] { return owner.doing(); };
     std::uint64_t number = 0;
-    for (; goes_on(); ++number)
+    for (; goes_on(); ++number) {
         attempt(name, number, doing, [&] { owner.step(number); });
+        ++steps_;
+    }
     if (!stop_)
         attempt(name, number, doing, [&] { owner.verify(); });
 }

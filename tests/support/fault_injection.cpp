@@ -120,8 +120,10 @@ bool fault_injection::fail_nth(unsigned nth, const std::function<void()> &work) 
     return failed;
 }
 
-bool fault_injection::fail_below(const kernel_code &callers, const std::string &kind,
-                                 std::uint64_t budget, const std::function<void()> &work) const {
+std::optional<std::uint64_t> fault_injection::fail_below(const kernel_code &callers,
+                                                         const std::string &kind,
+                                                         std::uint64_t budget,
+                                                         const std::function<void()> &work) const {
     set_callers(kind, callers);
     set(directory(kind) / "space", std::to_string(budget));
     set(directory(kind) / "times", "1");
@@ -129,9 +131,10 @@ bool fault_injection::fail_below(const kernel_code &callers, const std::string &
     work();
     set(directory(kind) / "probability", "0");
     const bool failed = get(directory(kind) / "times") == "0";
+    const auto left = std::stoull(get(directory(kind) / "space"));
     set(directory(kind) / "times", "-1");
     set_callers(kind, anybody);
-    return failed;
+    return failed ? std::optional(budget - left) : std::nullopt;
 }
 
 } // namespace odp_test

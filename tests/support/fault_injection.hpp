@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace odp_test {
@@ -39,9 +40,11 @@ class fault_injection {
     bool fail_nth(unsigned nth, const std::function<void()> &work) const;
 
     /// Runs @work with one failure below a function of @callers: the first after @budget, which is
-    /// bytes for "failslab" and pages for "fail_page_alloc". False if nothing failed.
-    bool fail_below(const kernel_code &callers, const std::string &kind, std::uint64_t budget,
-                    const std::function<void()> &work) const;
+    /// bytes for "failslab" and pages for "fail_page_alloc". Returns how much of that was spent
+    /// before; nothing if nothing failed.
+    std::optional<std::uint64_t> fail_below(const kernel_code &callers, const std::string &kind,
+                                            std::uint64_t budget,
+                                            const std::function<void()> &work) const;
 
   private:
     file nth_; ///< of the thread that made this
