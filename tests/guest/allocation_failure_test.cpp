@@ -356,7 +356,7 @@ TEST_F(AllocationFailure, WorkItemsOfTheTestDevice) {
     };
     fail_each_in_mirror(
         [&] {
-            return window->prefetch(whole_iova(memory.va()), 500 * page_size(),
+            return window->prefetch(whole_iova(memory.va()), 24 * page_size(),
                                     ODP_TEST_PREFETCH_WRITE);
         },
         {ENOMEM, EAGAIN}, prepare);
