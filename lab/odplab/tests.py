@@ -9,7 +9,8 @@ Test programs are GoogleTest programs in /build/user/bin/tests, in a folder that
   upstream/  in a guest with the kernel's unmodified driver; they assert that its defects are seen
 
 On a kernel other than the stock one, only what needs a guest is run, as the rest would be the same again;
-and upstream/ only if the filter names it, because its defects are what such a kernel reports.
+and upstream/ only if the filter names it, because its defects are what such a kernel reports. With --all, what is about
+concurrency, life times and failure runs on the debug kernel too, under names that begin with debug/.
 The programs of a folder share one guest. One that crashes it, hangs, or makes its kernel report something
 fails, and the next gets a fresh guest. What the sources look like is checked by checks.py.
 """
@@ -42,12 +43,19 @@ PROGRAMS = "user/bin/tests"
 PROGRAM_LIMIT = 600.0
 GUEST_FOLDERS = {"guest": "mirror", "upstream": "upstream"}
 REPORT = "/tmp/odplab-report.xml"
+# What --all repeats on the debug kernel: where its checks see more than the tests do.
+DEBUG = "debug"
+DEBUG_PROGRAMS = ("allocation_failure", "events", "lifetime", "stress", "testdev")
 
 
 class TestRun:
     __test__ = False
 
-    def __init__(self, workshop: Workshop, options: Options, selection: Selection):
+    def __init__(self, workshop: Workshop, options: Options, selection: Selection, beyond: bool = False):
+        """beyond: --all, what else there is beyond the kernel of the options."""
+        self.beyond = beyond
+        self.prefix = ""
+        self.programs: Optional[tuple[str, ...]] = None  # all
         self.workshop = workshop
         self.options = options
         self.selection = selection
@@ -67,7 +75,18 @@ class TestRun:
             if stock or folder != "upstream" or self.selection.names(folder):
                 self._in_guest(folder, rxe)
         self._mutations()
+        if self.beyond and stock:
+            self._on_debug()
         return self._conclude()
+
+    def _on_debug(self) -> None:
+        more = TestRun(self.workshop, dataclasses.replace(self.options, kernel=DEBUG), self.selection)
+        more.prefix = f"{DEBUG}/"
+        more.programs = DEBUG_PROGRAMS
+        if more._chosen("guest"):
+            more.build.everything(tests=True)
+            more._in_guest("guest", GUEST_FOLDERS["guest"])
+        self.outcomes += more.outcomes
 
     # What there is to run
 
@@ -94,7 +113,7 @@ class TestRun:
         chosen = {}
         for program, tests in self._listed(folder).items():
             names = [name for name in tests if self.selection.takes(f"{folder}/{program}/{name}")]
-            if names:
+            if names and (self.programs is None or program in self.programs):
                 chosen[program] = names
         return chosen
 
@@ -140,6 +159,7 @@ class TestRun:
 
     def _start_here(self, argv: list[str], **popen: object) -> subprocess.Popen:
         environment = {**os.environ, "ODPLAB": str(self.workshop.paths.checkout / "odplab")}
+        environment.pop("CI", None)  # what they test runs no more than it is asked for
         return subprocess.Popen(argv, env=environment, start_new_session=True, **popen)  # type: ignore[call-overload]
 
     def _program(
@@ -247,9 +267,10 @@ class TestRun:
             self._note_alone(outcomes, line)
 
     def _note_alone(self, outcomes: list[Outcome], line: str) -> None:
+        outcomes = [dataclasses.replace(outcome, name=self.prefix + outcome.name) for outcome in outcomes]
         self.outcomes += outcomes
         if line:
-            print(line, flush=True)
+            print(self.prefix + line, flush=True)
         for outcome in outcomes:
             if outcome.verdict != PASSED:
                 message = outcome.message.strip().replace("\n", "\n    ")
