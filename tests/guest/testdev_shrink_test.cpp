@@ -25,8 +25,10 @@ class TestDeviceShrink : public device_test {
   protected:
     static constexpr std::size_t npages = 3;
 
+    /// Shared, so that a fork takes nothing from a mirror.
     mapping filled() const {
-        mapping map = anonymous(npages);
+        mapping map(page(npages), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0,
+                    lonely_va());
         fill_pattern(map.bytes(), seed);
         return map;
     }
