@@ -239,8 +239,7 @@ TEST_F(TestDevice, PrefetchedPageCacheIsOnTheOwnersBill) {
     EXPECT_GE(group.statistic("file"), length - other_files);
 }
 
-// What it looked at beside is the owner's memory too, but if it is not there, it is not counted,
-// and takes no table.
+// A fault looks at sixteen pages, of which one is there.
 TEST_F(TestDevice, AbsentPagesAreNotCounted) {
     const mapping map = anonymous(npages);
     map.data()[page(3)] = 1;
