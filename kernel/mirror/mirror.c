@@ -227,7 +227,7 @@ void odp_mirror_put(struct odp_mirror *mirror)
 }
 
 /**
- * odp_mirrors_each - call a function for every mirror that has windows
+ * odp_mirrors_each - call a function for every mirror
  * @fn: the function; may sleep, may not make or destroy windows
  * @context: passed to @fn
  *

@@ -4,6 +4,7 @@
 // memory of a process that has to die is taken without asking anybody to wait.
 
 #include "child.hpp"
+#include "control_group.hpp"
 #include "events.hpp"
 #include "frozen.hpp"
 #include "resources.hpp"
@@ -12,53 +13,27 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <filesystem>
-#include <format>
-#include <fstream>
 #include <thread>
 
 namespace odp_test {
 
 namespace {
 
-std::uint64_t pages_swapped_out() {
-    std::ifstream statistics("/proc/vmstat");
-    std::string name;
-    std::uint64_t value = 0;
-    while (statistics >> name >> value)
-        if (name == "pswpout")
-            return value;
-    throw std::runtime_error("/proc/vmstat does not count pages that are swapped out");
-}
-
 /// Memory that swap is for.
-class SwappedMemory : public MemoryEvents {
-  protected:
-    /// All of it. Reclaim may unmap a page and then keep it, because it is busy at the moment;
-    /// the advice does not find it again until it is mapped.
-    void swap_out() const {
-        const std::uint64_t before = pages_swapped_out();
-        ASSERT_TRUE(becomes_true([&] {
-            area.map.advise(MADV_POPULATE_READ);
-            area.map.page_out();
-            return pages_swapped_out() >= before + npages;
-        })) << pages_swapped_out() - before
-            << " pages went to swap";
-    }
-};
+class SwappedMemory : public MemoryEvents {};
 
 TEST_P(SwappedMemory, SwapOutAndIn) {
     const swap_file swap;
     write(0, npages, seed);
-    swap_out();
+    swap_out(area.map);
     EXPECT_TRUE(reads(0, npages, seed));
     // Parts of pages, so that the rest has to come from swap.
     write(0, npages, seed + 1);
-    swap_out();
+    swap_out(area.map);
     std::vector<std::uint8_t> data(page(npages) - 20);
     fill_pattern(data, seed + 2, 10);
     ASSERT_EQ(access->write(va(0) + 10, data), access_result::done);
-    swap_out();
+    swap_out(area.map);
     EXPECT_TRUE(matches(compare_pattern(area.map.bytes(10, data.size()), seed + 2, 10)));
     EXPECT_TRUE(matches(compare_pattern(area.map.bytes(0, 10), seed + 1)));
     EXPECT_TRUE(matches(
@@ -66,33 +41,6 @@ TEST_P(SwappedMemory, SwapOutAndIn) {
 }
 
 ODP_EVENTS(SwappedMemory, memory_kind::anonymous, memory_kind::tmpfs);
-
-/// A control group with little memory, for the processes that enter it.
-class small_group {
-  public:
-    small_group() {
-        set("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-        std::filesystem::create_directory(path);
-        set(std::format("{}/memory.max", path), "48M");
-    }
-    small_group(const small_group &) = delete;
-    small_group &operator=(const small_group &) = delete;
-    ~small_group() { rmdir(path); }
-
-    /// For the process that calls it.
-    static void enter() { set(std::format("{}/cgroup.procs", path), "0"); }
-
-  private:
-    static constexpr const char *path = "/sys/fs/cgroup/odp-test";
-
-    static void set(const std::string &name, const char *value) {
-        std::ofstream attribute(name);
-        attribute << value;
-        attribute.close();
-        if (!attribute)
-            throw std::runtime_error(std::format("writing {} to {} failed", value, name));
-    }
-};
 
 class DyingOwner : public MemoryEvents {
   protected:
@@ -111,7 +59,7 @@ class DyingOwner : public MemoryEvents {
 // only be given back by the reaper, which may not wait for the notifier callback.
 TEST_P(DyingOwner, OomReaperIsNotStopped) {
     allow_in_log(""); // the kernel says at length who took the memory
-    const small_group group;
+    const control_group group("48M");
     const memory blocked(memory_kind::ext4, page_size());
     blocked.map.data()[0] = 1;
     checked(msync(blocked.map.data(), page_size(), MS_SYNC), "writing back");
@@ -119,7 +67,7 @@ TEST_P(DyingOwner, OomReaperIsNotStopped) {
     shared_flag go;
     child victim([&]() -> int {
         const auto own = make_access(path());
-        small_group::enter();
+        group.enter();
         const std::vector<std::uint8_t> data(page(npages), 0x5a);
         if (own->write(area.map.data(), data) != access_result::done)
             return 1;

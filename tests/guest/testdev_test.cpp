@@ -4,6 +4,8 @@
 // what prefetching, mapping and unmapping do to chunks and notifiers. No queue pair is in the way,
 // so a failure here is the core's.
 
+#include "child.hpp"
+#include "control_group.hpp"
 #include "fixture.hpp"
 #include "testdev.hpp"
 
@@ -217,6 +219,58 @@ TEST_F(TestDevice, PrefetchDoesAsMuchAsItsModeSays) {
     EXPECT_EQ(counter("snapshots"), snapshots) << "it was looked up again";
     EXPECT_TRUE(matches(compare_pattern(map.bytes(), seed)));
     EXPECT_EQ(window.prefetch(whole_iova(lonely_va()), page(1), ODP_TEST_PREFETCH_READ), EACCES);
+}
+
+TEST_F(TestDevice, PrefetchedPageCacheIsOnTheOwnersBill) {
+    constexpr std::size_t length = std::size_t{16} << 20;
+    constexpr std::size_t other_files = std::size_t{1} << 20; // and what is counted late
+    const file content = make_file(memory_kind::ext4);
+    content.write(pattern(length, seed), 0);
+    content.leave_page_cache();
+    const control_group group;
+    child owner([&] {
+        group.enter();
+        const test_device own;
+        const mirror_window window(own);
+        const mapping map(length, PROT_READ, MAP_SHARED, content.descriptor());
+        return window.prefetch(whole_iova(map.data()), length, ODP_TEST_PREFETCH_READ);
+    });
+    EXPECT_EQ(owner.wait(), 0);
+    EXPECT_GE(group.statistic("file"), length - other_files);
+}
+
+// A fault looks at sixteen pages, of which one is there.
+TEST_F(TestDevice, AbsentPagesAreNotCounted) {
+    const mapping map = anonymous(npages);
+    map.data()[page(3)] = 1;
+    const mirror_window window(dev);
+    auto one = bytes(1);
+    EXPECT_EQ(window.read(whole_iova(map.data()) + page(3), one), 0);
+    EXPECT_EQ(one[0], 1U);
+    EXPECT_EQ(counter("pages_mapped"), 1U);
+    EXPECT_EQ(counter("pages"), 1U);
+}
+
+TEST_F(TestDevice, PrefetchOfNothingPresentLeavesNothing) {
+    constexpr std::size_t length = std::size_t{64} << 20; // as many tables as a chunk may have
+    mapping map = anonymous(length / page_size());
+    map.advise(MADV_NOHUGEPAGE);
+    map.data()[page(3)] = 1;
+    const mirror_window window(dev);
+    const std::uint64_t iova = whole_iova(map.data());
+    auto one = bytes(1);
+    EXPECT_EQ(window.read(iova + page(3), one), 0);
+    const std::uint64_t one_table = counter("table_bytes");
+    EXPECT_GT(one_table, 0U);
+    EXPECT_EQ(window.prefetch(iova, length, ODP_TEST_PREFETCH_PRESENT), 0);
+    EXPECT_EQ(counter("table_bytes"), one_table);
+    EXPECT_EQ(counter("pages"), 1U);
+
+    map.advise(MADV_DONTNEED);
+    EXPECT_EQ(window.prefetch(iova, length, ODP_TEST_PREFETCH_PRESENT), 0);
+    EXPECT_LT(counter("table_bytes"), one_table) << "more than a chunk without tables";
+    EXPECT_TRUE(becomes_true([] { return counter("chunks") == 0; }));
+    EXPECT_EQ(counter("table_bytes"), 0U);
 }
 
 TEST_F(TestDevice, FlushTakesPersistentMemoryOnly) {

@@ -38,8 +38,11 @@ child::child(const std::function<int()> &body) {
 child::~child() {
     if (pid_ == -1)
         return;
-    ::kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
+    try {
+        kill();
+    } catch (const std::exception &error) {
+        std::println(stderr, "killing a child: {}", error.what());
+    }
 }
 
 void child::kill() {

@@ -18,7 +18,7 @@ class child {
     explicit child(const std::function<int()> &body);
     child(const child &) = delete;
     child &operator=(const child &) = delete;
-    /// Kills it if it still runs.
+    /// Kills it if it still runs; one that the kernel does not let go of is left behind.
     ~child();
 
     pid_t pid() const { return pid_; }

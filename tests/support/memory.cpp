@@ -21,6 +21,7 @@
 #include <fstream>
 #include <ostream>
 #include <stdexcept>
+#include <vector>
 
 namespace odp_test {
 
@@ -167,6 +168,29 @@ void file::write(std::span<const std::uint8_t> bytes, std::size_t start) const {
         bytes = bytes.subspan(count);
         start += count;
     }
+}
+
+bool file::is_in_page_cache() const {
+    struct stat status{};
+    checked(fstat(descriptor_, &status), "asking for a file's length");
+    const mapping view(static_cast<std::size_t>(status.st_size), PROT_READ, MAP_SHARED,
+                       descriptor_);
+    std::vector<unsigned char> present((view.size() + page_size() - 1) / page_size());
+    checked(mincore(view.data(), view.size(), present.data()), "asking for a file's pages");
+    return std::ranges::any_of(present, [](unsigned char page) { return (page & 1) != 0; });
+}
+
+void file::leave_page_cache() const {
+    // A page that somebody looks at in this moment is passed over.
+    for (int tries = 0; tries < 100; ++tries) {
+        checked(fsync(descriptor_), "writing a file back");
+        const int error = posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
+        if (error != 0)
+            fail_with(error, "taking a file out of the page cache");
+        if (!is_in_page_cache())
+            return;
+    }
+    throw std::runtime_error("a file does not leave the page cache");
 }
 
 file make_file(memory_kind kind) {

@@ -77,8 +77,12 @@ class file {
     /// Through the system call, past any mapping.
     void read(std::span<std::uint8_t> bytes, std::size_t start) const;
     void write(std::span<const std::uint8_t> bytes, std::size_t start) const;
+    /// Leaves its content to the disk, none of it in the page cache; nobody may have it mapped.
+    void leave_page_cache() const;
 
   private:
+    bool is_in_page_cache() const;
+
     int descriptor_ = -1;
 };
 

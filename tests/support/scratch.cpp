@@ -7,6 +7,7 @@
 #include "scratch.hpp"
 
 #include "command.hpp"
+#include "resources.hpp"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -110,6 +111,24 @@ crashed_copy::crashed_copy(const scratch_mount &original) : directory_(make_dire
 
 crashed_copy::~crashed_copy() {
     drop_mount(directory_);
+}
+
+loop_device::loop_device(std::size_t length) {
+    const auto image = std::format("{}/loop-{}", image_directory, getpid());
+    run_command(std::format("modprobe loop && truncate -s {} {}", length, image));
+    path_ = output_of("losetup --find --show " + image);
+    unlink(image.c_str()); // the loop device has it
+    if (!path_.ends_with('\n'))
+        throw std::runtime_error("losetup made no device");
+    path_.pop_back();
+}
+
+loop_device::~loop_device() {
+    std::system(std::format("losetup --detach {}", path_).c_str());
+}
+
+file loop_device::open() const {
+    return file(checked(::open(path_.c_str(), O_RDWR | O_CLOEXEC), "opening " + path_));
 }
 
 void make_spare_pmem_a_disk() {

@@ -49,6 +49,20 @@ class crashed_copy {
     std::string directory_;
 };
 
+/// A block device over a file; forgotten at the end.
+class loop_device {
+  public:
+    explicit loop_device(std::size_t length);
+    loop_device(const loop_device &) = delete;
+    loop_device &operator=(const loop_device &) = delete;
+    ~loop_device();
+
+    file open() const;
+
+  private:
+    std::string path_;
+};
+
 /// Makes the third pmem region a block device, /dev/pmem2.
 void make_spare_pmem_a_disk();
 /// Makes it a device that is mapped directly: /dev/dax2.0, in pages of 2 MiB.

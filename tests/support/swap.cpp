@@ -6,12 +6,17 @@
 
 #include "command.hpp"
 #include "memory.hpp"
+#include "resources.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/swap.h>
 #include <unistd.h>
 
 #include <format>
+#include <fstream>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace odp_test {
@@ -19,6 +24,16 @@ namespace odp_test {
 namespace {
 
 constexpr const char *path = "/mnt/file/odp-test-swap";
+
+std::uint64_t pages_swapped_out() {
+    std::ifstream statistics("/proc/vmstat");
+    std::string name;
+    std::uint64_t value = 0;
+    while (statistics >> name >> value)
+        if (name == "pswpout")
+            return value;
+    throw std::runtime_error("/proc/vmstat does not count pages that are swapped out");
+}
 
 } // namespace
 
@@ -35,6 +50,20 @@ swap_file::swap_file() {
 swap_file::~swap_file() {
     swapoff(path);
     unlink(path);
+}
+
+void swap_out(const mapping &map) {
+    const std::uint64_t wanted = pages_swapped_out() + map.size() / page_size();
+    // Reclaim may unmap a page and then keep it, because it is busy at the moment; the advice does
+    // not find it again until it is mapped.
+    const bool done = becomes_true([&] {
+        map.advise(MADV_POPULATE_READ);
+        map.page_out();
+        return pages_swapped_out() >= wanted;
+    });
+    if (!done)
+        throw std::runtime_error(
+            std::format("{} pages did not go to swap", wanted - pages_swapped_out()));
 }
 
 bool is_swapped_out(const std::uint8_t *va) {

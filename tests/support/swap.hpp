@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include "memory.hpp"
+
 #include <cstdint>
 
 namespace odp_test {
@@ -16,6 +18,9 @@ class swap_file {
     swap_file &operator=(const swap_file &) = delete;
     ~swap_file();
 };
+
+/// All of a shared or private mapping; throws when pages stay. Needs swap.
+void swap_out(const mapping &map);
 
 /// Whether this process's page at @va is in swap, as /proc/self/pagemap says. Not for shared
 /// memory, whose page tables forget where a page went.

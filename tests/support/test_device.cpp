@@ -140,12 +140,22 @@ int mirror_window::compare_swap(std::uint64_t iova, std::uint64_t compare, std::
 
 int mirror_window::prefetch(std::uint64_t iova, std::uint64_t length,
                             odp_test_prefetch_mode mode) const {
+    return prefetch(iova, length, mode, ODP_TEST_PREFETCH_WAIT);
+}
+
+int mirror_window::start_prefetch(std::uint64_t iova, std::uint64_t length,
+                                  odp_test_prefetch_mode mode) const {
+    return prefetch(iova, length, mode, 0);
+}
+
+int mirror_window::prefetch(std::uint64_t iova, std::uint64_t length, odp_test_prefetch_mode mode,
+                            std::uint32_t flags) const {
     odp_test_prefetch request{};
     request.window = id_;
     request.iova = iova;
     request.length = length;
     request.mode = mode;
-    request.flags = ODP_TEST_PREFETCH_WAIT;
+    request.flags = flags;
     return device_->command(ODP_TEST_PREFETCH, request);
 }
 

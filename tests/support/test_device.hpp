@@ -69,6 +69,8 @@ class mirror_window {
                      std::uint64_t &old) const;
     /// Waits for its end.
     int prefetch(std::uint64_t iova, std::uint64_t length, odp_test_prefetch_mode mode) const;
+    /// Leaves it to itself.
+    int start_prefetch(std::uint64_t iova, std::uint64_t length, odp_test_prefetch_mode mode) const;
 
     /// What the mirror has for @npages pages from @iova on.
     std::vector<odp_test_page> snapshot(std::uint64_t iova, std::size_t npages) const;
@@ -79,6 +81,8 @@ class mirror_window {
 
   private:
     int atomic(odp_test_atomic &request, std::uint64_t &old) const;
+    int prefetch(std::uint64_t iova, std::uint64_t length, odp_test_prefetch_mode mode,
+                 std::uint32_t flags) const;
 
     const test_device *device_;
     std::uint32_t id_ = 0;
