@@ -73,8 +73,8 @@ TEST(DryRun, PrintsQemusCommandAndBootsNothing) {
     EXPECT_TRUE(end.out.starts_with("qemu-system-x86_64 ")) << end.out;
     EXPECT_EQ(end.out.find('\n'), end.out.size() - 1) << "more than one line: " << end.out;
     for (const std::string word :
-         {"-icount shift=0,sleep=off", "-smp 1", "-m 6144M",
-          "memmap=1024M!4096M memmap=1024M!5120M", "max-ram-below-4g=2147483648"})
+         {"-icount shift=0,sleep=off", "-smp 1", "-m 6464M",
+          "memmap=1024M!4096M memmap=1024M!5120M memmap=320M!", "max-ram-below-4g=2147483648"})
         EXPECT_NE(end.out.find(word), std::string::npos) << "no '" << word << "' in: " << end.out;
 }
 
