@@ -12,6 +12,85 @@
 #include "rxe.h"
 
 /**
+ * struct rxe_cursor - a place in the elements of a work request
+ * @dma: the work request's elements
+ * @nelements: that may be looked at
+ * @element: the one that the place is in
+ * @at: bytes of it that are behind
+ * @left: bytes of the request that are ahead, as it says
+ * @sge: the element, read once by rxe_cursor_piece()
+ */
+struct rxe_cursor {
+	struct rxe_dma_info *dma;
+	u32 nelements;
+	u32 element;
+	u32 at;
+	u32 left;
+	struct ib_sge sge;
+};
+
+static struct rxe_cursor rxe_cursor_begin(struct rxe_dma_info *dma,
+					  unsigned int max_sge)
+{
+	return (struct rxe_cursor) {
+		.dma = dma,
+		.nelements = min_t(u32, READ_ONCE(dma->num_sge), max_sge),
+		.element = READ_ONCE(dma->cur_sge),
+		.at = READ_ONCE(dma->sge_offset),
+		.left = READ_ONCE(dma->resid),
+	};
+}
+
+/* How much the element has from here on, in the next one if need be; 0 at the end. */
+static u32 rxe_cursor_piece(struct rxe_cursor *cursor)
+{
+	const struct rxe_sge *sge;
+
+	for (; cursor->element < cursor->nelements; cursor->element++) {
+		sge = &cursor->dma->sge[cursor->element];
+		cursor->sge.length = READ_ONCE(sge->length);
+		if (cursor->at < cursor->sge.length) {
+			cursor->sge.addr = READ_ONCE(sge->addr);
+			cursor->sge.lkey = READ_ONCE(sge->lkey);
+			return cursor->sge.length - cursor->at;
+		}
+		cursor->at = 0;
+	}
+	return 0;
+}
+
+static void rxe_cursor_move(struct rxe_cursor *cursor, u32 bytes)
+{
+	cursor->at += bytes;
+	cursor->left -= bytes;
+}
+
+/* Make the place the work request's. */
+static void rxe_cursor_end(const struct rxe_cursor *cursor)
+{
+	cursor->dma->cur_sge = cursor->element;
+	cursor->dma->sge_offset = cursor->at;
+	cursor->dma->resid = cursor->left;
+}
+
+/* @bytes at the cursor, which are all in one element. */
+static int rxe_cursor_copy(const struct rxe_cursor *cursor, struct rxe_pd *pd,
+			   int access, void *addr, u32 bytes, u32 ahead,
+			   enum rxe_mr_copy_dir dir)
+{
+	struct rxe_mr *mr = lookup_mr(pd, access, cursor->sge.lkey,
+				      RXE_LOOKUP_LOCAL);
+	int err;
+
+	if (!mr)
+		return -EINVAL;
+	err = rxe_mr_copy_ahead(mr, cursor->sge.addr + cursor->at, addr, bytes,
+				ahead, dir);
+	rxe_put(mr);
+	return err;
+}
+
+/**
  * rxe_copy_wqe - copy to or from the memory that a work request names
  * @pd: the queue pair's
  * @access: what the regions have to permit, as for lookup_mr()
@@ -34,52 +113,28 @@ int rxe_copy_wqe(struct rxe_pd *pd, int access, struct rxe_dma_info *dma,
 		 unsigned int max_sge, void *addr, unsigned int length,
 		 enum rxe_mr_copy_dir dir)
 {
-	u32 num_sge = min_t(u32, READ_ONCE(dma->num_sge), max_sge);
-	u32 offset = READ_ONCE(dma->sge_offset);
-	u32 resid = READ_ONCE(dma->resid);
-	u32 cur = READ_ONCE(dma->cur_sge);
+	struct rxe_cursor cursor = rxe_cursor_begin(dma, max_sge);
+	unsigned int done = 0;
+	u32 piece, bytes;
+	int err;
 
 	if (!length)
 		return 0;
-	if (length > resid)
+	if (length > cursor.left)
 		return -ENOSPC;
 
-	while (length) {
-		u32 size, bytes, lkey;
-		struct rxe_mr *mr;
-		u64 iova;
-		int err;
-
-		if (cur >= num_sge)
+	for (; done < length; done += bytes) {
+		piece = rxe_cursor_piece(&cursor);
+		if (!piece)
 			return -ENOSPC;
-		size = READ_ONCE(dma->sge[cur].length);
-		if (offset >= size) {
-			cur++;
-			offset = 0;
-			continue;
-		}
-
-		iova = READ_ONCE(dma->sge[cur].addr) + offset;
-		lkey = READ_ONCE(dma->sge[cur].lkey);
-		bytes = min(length, size - offset);
-		mr = lookup_mr(pd, access, lkey, RXE_LOOKUP_LOCAL);
-		if (!mr)
-			return -EINVAL;
-		err = rxe_mr_copy_ahead(mr, iova, addr, bytes,
-					min(resid, size - offset), dir);
-		rxe_put(mr);
+		bytes = min(length - done, piece);
+		err = rxe_cursor_copy(&cursor, pd, access, addr + done, bytes,
+				      min(cursor.left, piece), dir);
 		if (err)
 			return err;
-
-		offset += bytes;
-		resid -= bytes;
-		length -= bytes;
-		addr += bytes;
+		rxe_cursor_move(&cursor, bytes);
 	}
-
-	dma->cur_sge = cur;
-	dma->sge_offset = offset;
-	dma->resid = resid;
+	rxe_cursor_end(&cursor);
 	return 0;
 }
 
@@ -92,29 +147,17 @@ int rxe_copy_wqe(struct rxe_pd *pd, int access, struct rxe_dma_info *dma,
 void rxe_skip_wqe(struct rxe_dma_info *dma, unsigned int max_sge,
 		  unsigned int length)
 {
-	u32 num_sge = min_t(u32, READ_ONCE(dma->num_sge), max_sge);
-	u32 offset = READ_ONCE(dma->sge_offset);
-	u32 resid = READ_ONCE(dma->resid);
-	u32 cur = READ_ONCE(dma->cur_sge);
+	struct rxe_cursor cursor = rxe_cursor_begin(dma, max_sge);
+	u32 piece, bytes;
 
-	while (length && cur < num_sge) {
-		u32 size = READ_ONCE(dma->sge[cur].length);
-		u32 bytes;
-
-		if (offset >= size) {
-			cur++;
-			offset = 0;
-			continue;
-		}
-		bytes = min(length, size - offset);
-		offset += bytes;
-		resid -= bytes;
-		length -= bytes;
+	for (; length; length -= bytes) {
+		piece = rxe_cursor_piece(&cursor);
+		if (!piece)
+			break;
+		bytes = min(length, piece);
+		rxe_cursor_move(&cursor, bytes);
 	}
-
-	dma->cur_sge = cur;
-	dma->sge_offset = offset;
-	dma->resid = resid;
+	rxe_cursor_end(&cursor);
 }
 
 /**
