@@ -10,6 +10,7 @@
 #include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/libnvdimm.h>
+#include <linux/memremap.h>
 #include <linux/uaccess.h>
 
 #include "mirror.h"
@@ -34,6 +35,8 @@
  * @need: entry bits that the access needs
  * @write: the actor writes
  * @flush: the page has to be persistent memory
+ * @persistent: the device that was found to be that last, while the chunk is
+ *	locked
  * @actor: what to do
  * @map_actor: what to do instead with the device's addresses, or NULL
  * @context: for the actor
@@ -45,22 +48,35 @@ struct odp_walk {
 	unsigned long need;
 	bool write;
 	bool flush;
+	const struct dev_pagemap *persistent;
 	odp_actor_t actor;
 	odp_map_actor_t map_actor;
 	void *context;
 };
 
-/* DAX alone does not say that: a CXL memory or a virtiofs window has it too. */
-static bool odp_entry_persistent(unsigned long entry)
+static bool odp_pfn_is(unsigned long pfn, unsigned long desc)
 {
-	phys_addr_t start = PFN_PHYS(entry >> ODP_ENTRY_SHIFT);
+	return region_intersects(PFN_PHYS(pfn), PAGE_SIZE, IORESOURCE_MEM,
+				 desc) == REGION_INTERSECTS;
+}
 
-	return region_intersects(start, PAGE_SIZE, IORESOURCE_MEM,
-				 IORES_DESC_PERSISTENT_MEMORY) ==
-		       REGION_INTERSECTS ||
-	       region_intersects(start, PAGE_SIZE, IORESOURCE_MEM,
-				 IORES_DESC_PERSISTENT_MEMORY_LEGACY) ==
-		       REGION_INTERSECTS;
+/*
+ * DAX alone does not say that: CXL memory or a virtiofs window has it too. The
+ * list of all resources is walked for that, so for the first page of a device
+ * only; the chunk's lock keeps the device.
+ */
+static bool odp_walk_persistent(struct odp_walk *walk, unsigned long entry)
+{
+	struct dev_pagemap *device = page_pgmap(odp_entry_page(entry));
+	unsigned long pfn = entry >> ODP_ENTRY_SHIFT;
+
+	if (walk->persistent == device)
+		return true;
+	if (!odp_pfn_is(pfn, IORES_DESC_PERSISTENT_MEMORY) &&
+	    !odp_pfn_is(pfn, IORES_DESC_PERSISTENT_MEMORY_LEGACY))
+		return false;
+	walk->persistent = device;
+	return true;
 }
 
 /*
@@ -68,12 +84,12 @@ static bool odp_entry_persistent(unsigned long entry)
  * are not told: it is of PMD size, not writable and in no mapping. Nothing in
  * either can be lost.
  */
-static bool odp_entry_flushable(unsigned long entry)
+static bool odp_walk_flushable(struct odp_walk *walk, unsigned long entry)
 {
 	struct folio *folio = page_folio(odp_entry_page(entry));
 
 	if (entry & ODP_ENTRY_DAX)
-		return odp_entry_persistent(entry);
+		return odp_walk_persistent(walk, entry);
 	return is_zero_pfn(entry >> ODP_ENTRY_SHIFT) ||
 	       (!folio->mapping && !(entry & ODP_ENTRY_WRITE) &&
 		folio_order(folio) == PMD_ORDER);
@@ -104,7 +120,7 @@ static int odp_walk_page(struct odp_walk *walk, unsigned long entry)
 	void *kaddr;
 	int err;
 
-	if (walk->flush && !odp_entry_flushable(entry))
+	if (walk->flush && !odp_walk_flushable(walk, entry))
 		return -EOPNOTSUPP;
 
 	kaddr = kmap_local_page(odp_entry_page(entry));
@@ -151,6 +167,7 @@ static int odp_walk_chunk_locked(struct odp_walk *walk, struct odp_chunk *chunk,
 	lockdep_assert_held_read(&chunk->lock);
 
 	*absent = false;
+	walk->persistent = NULL;
 	while (!err && walk->done < end && walk->va <= last) {
 		entry = odp_walk_entry(walk, chunk);
 		if (!entry) {
