@@ -277,7 +277,8 @@ static bool odp_look_found(const struct odp_look *look)
  * odp_look_publish - make what was seen usable
  * @look: after odp_look(); mmap_lock is not held any more
  *
- * Context: process context, may sleep.
+ * Context: process context, may sleep; between odp_charge_begin() and
+ * odp_charge_end().
  *
  * Return: how many of the wanted pages, from the first on, are usable; or
  * -EBUSY: too late, look again

@@ -202,7 +202,7 @@ static void odp_mirror_release(struct kref *ref)
  * @mirror: the mirror; its mm's users are held
  * @charge: out, for odp_charge_end()
  *
- * Context: process context. May be nested.
+ * Context: process context; not nested.
  */
 void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge)
 {

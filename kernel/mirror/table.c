@@ -90,19 +90,16 @@ size_t odp_leaf_bytes(const struct odp_mirror *mirror)
  * odp_leaf_alloc - a table, not yet in a slot
  * @mirror: the mirror
  *
- * Context: process context, may sleep; no chunk is locked; the mm's users are
- * held.
+ * Context: process context, may sleep; no chunk is locked; between
+ * odp_charge_begin() and odp_charge_end().
  *
  * Return: the table, for odp_look_publish(), or NULL.
  */
 struct odp_leaf *odp_leaf_alloc(struct odp_mirror *mirror)
 {
-	struct odp_charge charge;
 	struct odp_leaf *leaf;
 
-	odp_charge_begin(mirror, &charge);
 	leaf = kmem_cache_alloc(odp_leaf_cache_of(mirror), GFP_KERNEL);
-	odp_charge_end(&charge);
 	if (leaf)
 		leaf->entry[0] = 0;
 	return leaf;
