@@ -76,7 +76,7 @@ class Variant:
     def _make(self, paths: Paths) -> None:
         root.remove_leftovers(paths)
         root.require_space(paths.cache, SPACE_NEEDED, f"building the {self.kind} kernel")
-        ui.say(f"the {self.kind} kernel is not there yet; it is built once, in about 15 minutes on two processors.")
+        ui.say(f"the {self.kind} kernel is not there yet; it is built once, in a quarter to half an hour on two processors.")
         unfinished = root.unfinished(self.tree)
         unfinished.mkdir()
         place = self.workshop.root / PLACE[1:]
