@@ -61,6 +61,7 @@ class Stall : public verbs_test, public ::testing::WithParamInterface<stuck_side
 
     /// Returns with a fault of the device's for the page on its way, for good.
     void get_stuck() {
+        ASSERT_TRUE(alone_) << "a mirror is left from the test before";
         fill_pattern(buffer_.map.bytes(), seed);
         link_->requester.post(stuck_operation(*mr_, stuck_, buffer_));
         faults_.next();
@@ -68,6 +69,9 @@ class Stall : public verbs_test, public ::testing::WithParamInterface<stuck_side
         ASSERT_FALSE(link_->requester.poll()) << "completed without the page";
     }
 
+    /// A fault of the test before goes on without its region, until it finds its handler gone. It
+    /// would take what is mapped there now for what it is about.
+    const bool alone_ = becomes_true([] { return read_mirror_counters(getpid()).empty(); });
     mapping stuck_{2 * page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
     const user_faults faults_{stuck_};
     const pinned_buffer buffer_{dev, length};
