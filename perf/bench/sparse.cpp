@@ -19,7 +19,7 @@ using odp_test::mirror_window;
 
 constexpr std::size_t length = 64 * gib;
 constexpr std::size_t step = 8 * mib;
-constexpr double touched = length / step;
+constexpr auto touched = static_cast<double>(length) / static_cast<double>(step);
 
 // By the device or, without one, by the CPU; for reading, so that no memory is needed.
 void touch_all(const std::optional<mirror_window> &window, const odp_test::mapping &map) {

@@ -26,7 +26,7 @@ using odp_test::odp_access;
 using odp_test::region;
 
 constexpr int many = 10'000;
-constexpr int unmaps = 9;
+constexpr std::size_t unmaps = 9;
 constexpr std::size_t buffer_length = 2 * unmaps * page;
 
 using measure_page = std::function<double(void *va)>;
@@ -44,6 +44,7 @@ double with_regions(int count, const measure_page &unmap) {
     const device rxe;
     const auto map = arena(buffer_length);
     std::vector<region> regions;
+    regions.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i)
         regions.push_back(must(region::over(rxe, map.data(), map.size(), odp_access)));
     auto *next = map.data();

@@ -193,7 +193,7 @@ stress_owner::encounter stress_owner::access_during(extent where,
     return outcome;
 }
 
-const stress_owner::encounter &stress_owner::must_be_done(const encounter &outcome) {
+stress_owner::encounter stress_owner::must_be_done(encounter outcome) {
     if (outcome.result != access_result::done)
         throw std::runtime_error("an access to mapped memory was refused");
     return outcome;

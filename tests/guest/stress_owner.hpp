@@ -62,7 +62,7 @@ class stress_owner {
     /// Runs @act a few times while the user accesses @where, again and again until that is over.
     encounter access_during(extent where, const std::function<void()> &act);
     /// Throws if an access was refused during which the memory was there.
-    static const encounter &must_be_done(const encounter &outcome);
+    static encounter must_be_done(encounter outcome);
     /// The territory after an access during which its contents stayed.
     void conclude_kept(const encounter &outcome);
     /// After one during which @where became zeros.

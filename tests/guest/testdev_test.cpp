@@ -122,7 +122,7 @@ TEST_F(TestDevice, AtomicsReturnTheOldValue) {
     const mirror_window window(dev, iova, map.data(), map.size());
     std::uint64_t old = 0;
     std::uint64_t value = words[511] = random.next();
-    const std::uint64_t there = iova + 511 * 8;
+    const std::uint64_t there = iova + std::uint64_t{511} * 8;
 
     EXPECT_EQ(window.fetch_add(there, 42, old), 0);
     EXPECT_EQ(old, value);

@@ -29,7 +29,7 @@ std::string every_byte(std::size_t length) {
 }
 
 TEST(Streams, AreSeparateAndBinaryCleanAndStatusIsTheCommands) {
-    const std::string data = every_byte(1024 * 1024);
+    const std::string data = every_byte(std::size_t{1024} * 1024);
     const outcome end =
         run_lab({.arguments =
                      guest_script({}, "cat; echo to-stderr >&2; echo by-name >/dev/stderr; exit 3"),
