@@ -35,6 +35,7 @@
 #include <linux/slab.h>
 
 #include "mirror.h"
+#include "trace.h"
 
 /* How often a fault starts over because of invalidations before it gives up. */
 #define ODP_FAULT_TRIES		64
@@ -383,27 +384,10 @@ static long odp_fault_try(struct odp_look *look, struct odp_effort *effort)
 	return err ? -EAGAIN : odp_look_publish(look);
 }
 
-/**
- * odp_fault_slot - look up or fault in part of a slot and publish it
- * @chunk: the chunk, kept, not locked
- * @first: first address
- * @last: last address, in the same slot
- * @write: for writing
- * @mode: how far to go
- *
- * Neighbours that are present are published along; they are not faulted in.
- *
- * Context: process context, may sleep; holds a reference on the mm's users.
- *
- * Return: how many pages from @first on are usable, at least 1 unless @mode only
- * looks; or
- * -EFAULT: nothing is mapped at @first that may be accessed so
- * -ENOMEM: no memory, for the page or for the table
- * -EAGAIN: too many invalidations; or it would take longer than @mode allows
- * or what &odp_device_ops.map said.
- */
-long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
-		    unsigned long last, bool write, enum odp_fault_mode mode)
+/* As odp_fault_slot(). @faulted: out; mm was asked to bring something in. */
+static long odp_fault_work(struct odp_chunk *chunk, unsigned long first,
+			   unsigned long last, bool write,
+			   enum odp_fault_mode mode, bool *faulted)
 {
 	unsigned long npages = (last >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1;
 	struct odp_effort effort = { .mode = mode, .burst = 1 };
@@ -444,6 +428,7 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 	odp_leaf_free(chunk->mirror, look.spare);
 	if (look.range.hmm_pfns != stack)
 		kfree(look.range.hmm_pfns);
+	*faulted = effort.faulted;
 	if (effort.faulted)
 		odp_count(chunk->mirror, ODP_COUNT_FAULTS);
 	else if (ret > 0)
@@ -452,6 +437,40 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 	if (!ret && (mode == ODP_FAULT_FULL || mode == ODP_FAULT_QUICK))
 		ret = -EFAULT;
 	return ret;
+}
+
+/**
+ * odp_fault_slot - look up or fault in part of a slot and publish it
+ * @chunk: the chunk, kept, not locked
+ * @first: first address
+ * @last: last address, in the same slot
+ * @write: for writing
+ * @mode: how far to go
+ *
+ * Neighbours that are present are published along; they are not faulted in.
+ *
+ * Context: process context, may sleep; holds a reference on the mm's users.
+ *
+ * Return: how many pages from @first on are usable, at least 1 unless @mode only
+ * looks; or
+ * -EFAULT: nothing is mapped at @first that may be accessed so
+ * -ENOMEM: no memory, for the page or for the table
+ * -EAGAIN: too many invalidations; or it would take longer than @mode allows
+ * or what &odp_device_ops.map said.
+ */
+long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
+		    unsigned long last, bool write, enum odp_fault_mode mode)
+{
+	u64 begun = trace_odp_fault_end_enabled() ? ktime_get_ns() : 0;
+	bool faulted = false;
+	long usable;
+
+	trace_odp_fault_begin(chunk->mirror, first, last, write, mode);
+	usable = odp_fault_work(chunk, first, last, write, mode, &faulted);
+	if (trace_odp_fault_end_enabled())
+		trace_odp_fault_end(chunk->mirror, first, write, mode, faulted,
+				    usable, ktime_get_ns() - begun);
+	return usable;
 }
 
 /**

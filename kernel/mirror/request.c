@@ -13,7 +13,6 @@
 #include <linux/slab.h>
 
 #include "mirror.h"
-#include "trace.h"
 
 /*
  * How long an access waits for its fault. Less than the shortest
@@ -83,7 +82,6 @@ static void odp_request_work(struct work_struct *work)
 	struct odp_request *request = container_of(work, struct odp_request,
 						   work);
 	struct odp_mirror *mirror = request->mirror;
-	u64 begun = trace_odp_fault_enabled() ? ktime_get_ns() : 0;
 	int err = -EFAULT;
 
 	/* Not after exit: then there is nothing to fault in. */
@@ -93,10 +91,6 @@ static void odp_request_work(struct work_struct *work)
 	}
 	if (err)
 		odp_count(mirror, ODP_COUNT_ERRORS);
-	if (trace_odp_fault_enabled())
-		trace_odp_fault(mirror, request->first, request->last,
-				request->write, true, err,
-				ktime_get_ns() - begun);
 
 	spin_lock(&mirror->faults_lock);
 	list_del(&request->list);
@@ -261,13 +255,9 @@ static int odp_fault_kept(struct odp_mirror *mirror, struct odp_chunk **chunk,
 struct odp_chunk *odp_fault(struct odp_mirror *mirror, struct odp_chunk *chunk,
 			    unsigned long first, unsigned long last, bool write)
 {
-	u64 begun = trace_odp_fault_enabled() ? ktime_get_ns() : 0;
 	int err;
 
 	err = odp_fault_kept(mirror, &chunk, first, last, write);
-	if (trace_odp_fault_enabled())
-		trace_odp_fault(mirror, first, last, write, false, err,
-				ktime_get_ns() - begun);
 	if (!err)
 		return chunk;
 	if (chunk)

@@ -27,20 +27,32 @@
 			 { MMU_NOTIFY_MIGRATE, "migrate" },		\
 			 { MMU_NOTIFY_EXCLUSIVE, "exclusive" })
 
-/* A fault ended: in the accessing context, or (queued) in a work item. */
-TRACE_EVENT(odp_fault,
+#define odp_show_mode(mode)						\
+	__print_symbolic(mode,						\
+			 { ODP_FAULT_LOOK, "look" },			\
+			 { ODP_FAULT_QUICK, "quick" },			\
+			 { ODP_FAULT_FULL, "full" })
+
+/* What it took. Full faults are those of work items: they may have waited. */
+#define odp_show_class(mode, faulted)					\
+	(!(faulted) ? "present" : (mode) == ODP_FAULT_FULL ? "major" : "minor")
+
+/*
+ * A look for absent pages begins, with leave to fault as the mode says: quick in
+ * the accessing context, which goes on to full in a work item if that is not
+ * enough. Prefetches are full, or a look.
+ */
+TRACE_EVENT(odp_fault_begin,
 	TP_PROTO(const struct odp_mirror *mirror, unsigned long first,
-		 unsigned long last, bool write, bool queued, int err, u64 ns),
-	TP_ARGS(mirror, first, last, write, queued, err, ns),
+		 unsigned long last, bool write, enum odp_fault_mode mode),
+	TP_ARGS(mirror, first, last, write, mode),
 	TP_STRUCT__entry(
 		__field(u32, id)
 		__field(pid_t, pid)
 		__field(unsigned long, first)
 		__field(unsigned long, last)
 		__field(bool, write)
-		__field(bool, queued)
-		__field(int, err)
-		__field(u64, ns)
+		__field(int, mode)
 	),
 	TP_fast_assign(
 		__entry->id = mirror->id;
@@ -48,13 +60,44 @@ TRACE_EVENT(odp_fault,
 		__entry->first = first;
 		__entry->last = last;
 		__entry->write = write;
-		__entry->queued = queued;
-		__entry->err = err;
+		__entry->mode = mode;
+	),
+	TP_printk("mirror=%u pid=%d first=%#lx last=%#lx write=%d mode=%s",
+		  __entry->id, __entry->pid, __entry->first, __entry->last,
+		  __entry->write, odp_show_mode(__entry->mode))
+);
+
+/* It ends; usable counts wanted pages, or is an errno. */
+TRACE_EVENT(odp_fault_end,
+	TP_PROTO(const struct odp_mirror *mirror, unsigned long first,
+		 bool write, enum odp_fault_mode mode, bool faulted,
+		 long usable, u64 ns),
+	TP_ARGS(mirror, first, write, mode, faulted, usable, ns),
+	TP_STRUCT__entry(
+		__field(u32, id)
+		__field(pid_t, pid)
+		__field(unsigned long, first)
+		__field(bool, write)
+		__field(bool, faulted)
+		__field(int, mode)
+		__field(long, usable)
+		__field(u64, ns)
+	),
+	TP_fast_assign(
+		__entry->id = mirror->id;
+		__entry->pid = mirror->pid;
+		__entry->first = first;
+		__entry->write = write;
+		__entry->faulted = faulted;
+		__entry->mode = mode;
+		__entry->usable = usable;
 		__entry->ns = ns;
 	),
-	TP_printk("mirror=%u pid=%d first=%#lx last=%#lx write=%d queued=%d err=%d ns=%llu",
-		  __entry->id, __entry->pid, __entry->first, __entry->last,
-		  __entry->write, __entry->queued, __entry->err, __entry->ns)
+	TP_printk("mirror=%u pid=%d first=%#lx write=%d mode=%s class=%s usable=%ld ns=%llu",
+		  __entry->id, __entry->pid, __entry->first, __entry->write,
+		  odp_show_mode(__entry->mode),
+		  odp_show_class(__entry->mode, __entry->faulted),
+		  __entry->usable, __entry->ns)
 );
 
 /* What was seen became usable; usable counts wanted pages, or is an errno. */
