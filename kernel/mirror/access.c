@@ -249,6 +249,7 @@ static int odp_window_walk(struct odp_window *window, u64 iova,
 	u64 left;
 	int err;
 
+	odp_may_fault(window->mirror);
 	if (!walk->length)
 		return 0;
 	if (!odp_window_contains(window, iova, walk->length))

@@ -142,6 +142,10 @@ struct odp_mirror *odp_mirror_open(const void *owner,
 {
 	struct odp_mirror *mirror, *new = NULL;
 
+	/* For the first mirror, but said for each. */
+	might_alloc(GFP_KERNEL);
+	might_lock(&mm->mmap_lock);
+
 	mutex_lock(&odp_mirrors_lock);
 	mirror = odp_mirror_find_locked(owner, ops, mm);
 	if (!mirror) {
@@ -153,7 +157,8 @@ struct odp_mirror *odp_mirror_open(const void *owner,
 		mirror = odp_mirror_find_locked(owner, ops, mm);
 	}
 	if (!mirror) {
-		swap(mirror, new);
+		mirror = new;
+		new = NULL;
 		mirror->id = ++odp_next_id;
 		list_add(&mirror->list, &odp_mirrors);
 	}

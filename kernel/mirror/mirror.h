@@ -80,6 +80,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/odp_mirror.h>
 #include <linux/rwsem.h>
+#include <linux/sched/mm.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -298,6 +299,16 @@ static inline unsigned long odp_slot_last(unsigned long va)
 static inline unsigned long odp_leaf_index(unsigned long va)
 {
 	return (va >> PAGE_SHIFT) & (ODP_LEAF_ENTRIES - 1);
+}
+
+/*
+ * What an access may do to make pages usable. Said on each, so that the first
+ * call from a wrong context is found and not the first that has to fault.
+ */
+static inline void odp_may_fault(struct odp_mirror *mirror)
+{
+	might_alloc(GFP_KERNEL);
+	might_lock_read(&mirror->mm->mmap_lock);
 }
 
 static inline struct page *odp_entry_page(unsigned long entry)
