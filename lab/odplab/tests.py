@@ -10,7 +10,8 @@ Test programs are GoogleTest programs in /build/user/bin/tests, in a folder that
 
 On a kernel other than the stock one, only what needs a guest is run, as the rest would be the same again;
 and upstream/ only if the filter names it, because its defects are what such a kernel reports. With --all, what is about
-concurrency, life times and failure runs on the debug kernel too, under names that begin with debug/.
+concurrency, life times and failure runs on the debug kernel too, in a guest beside the others, under names that begin
+with debug/; and clang-tidy.
 The programs of a folder share one guest. One that crashes it, hangs, or makes its kernel report something
 fails, and the next gets a fresh guest. What the sources look like is checked by checks.py.
 """
@@ -52,6 +53,7 @@ DEBUG_PROGRAMS = ("allocation_failure", "events", "lifetime", "stress", "testdev
 
 class TestRun:
     __test__ = False
+    noting = threading.Lock()
 
     def __init__(self, workshop: Workshop, options: Options, selection: Selection, beyond: bool = False):
         """beyond: --all, what else there is beyond the kernel of the options."""
@@ -64,10 +66,20 @@ class TestRun:
         self.build = Build(workshop, options.kernel)
         self.limit = PROGRAM_LIMIT * options.patience
         self.outcomes: list[Outcome] = []
-        self.noting = threading.Lock()
 
     def run(self) -> int:
         self.build.everything(tests=True)
+        debug = self._on_debug() if self.beyond and self.options.kernel == STOCK else None
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # A guest leaves one of two processors idle for most of the time.
+            beside = pool.submit(debug._in_guest, "guest", GUEST_FOLDERS["guest"]) if debug else None
+            self._on_kernel()
+            if debug and beside:
+                beside.result()
+                self.outcomes += debug.outcomes
+        return self._conclude()
+
+    def _on_kernel(self) -> None:
         stock = self.options.kernel == STOCK
         if stock:
             self._checks()
@@ -77,18 +89,16 @@ class TestRun:
             if stock or folder != "upstream" or self.selection.names(folder):
                 self._in_guest(folder, rxe)
         self._mutations()
-        if self.beyond and stock:
-            self._on_debug()
-        return self._conclude()
 
-    def _on_debug(self) -> None:
-        more = TestRun(self.workshop, dataclasses.replace(self.options, kernel=DEBUG), self.selection)
-        more.prefix = f"{DEBUG}/"
-        more.programs = DEBUG_PROGRAMS
-        if more._chosen("guest"):
-            more.build.everything(tests=True)
-            more._in_guest("guest", GUEST_FOLDERS["guest"])
-        self.outcomes += more.outcomes
+    def _on_debug(self) -> Optional["TestRun"]:
+        """What --all adds, built and ready to run, if any of it is chosen."""
+        run = TestRun(self.workshop, dataclasses.replace(self.options, kernel=DEBUG), self.selection)
+        run.prefix = f"{DEBUG}/"
+        run.programs = DEBUG_PROGRAMS
+        if not run._chosen("guest"):
+            return None
+        run.build.everything(tests=True)
+        return run
 
     # What there is to run
 
@@ -114,12 +124,15 @@ class TestRun:
         """Program -> its chosen tests, for programs with any."""
         chosen = {}
         for program, tests in self._listed(folder).items():
-            names = [name for name in tests if self.selection.takes(f"{folder}/{program}/{name}")]
+            names = [name for name in tests if self._takes(f"{folder}/{program}/{name}")]
             if program in DEBUG_ONLY and self.options.kernel != DEBUG:
                 continue
             if names and (self.programs is None or program in self.programs):
                 chosen[program] = names
         return chosen
+
+    def _takes(self, name: str) -> bool:
+        return self.selection.takes(name) or self.selection.takes(self.prefix + name)
 
     @staticmethod
     def _arguments(names: list[str], report: str) -> list[str]:
@@ -129,7 +142,7 @@ class TestRun:
 
     def _checks(self) -> None:
         begun = time.monotonic()
-        for outcome in Checks(self.workshop, self.build).run(self.selection):
+        for outcome in Checks(self.workshop, self.build, self.beyond).run(self.selection):
             self._note([outcome], f"{outcome.name}: {outcome.verdict} ({time.monotonic() - begun:.1f} s)")
             begun = time.monotonic()
 

@@ -25,7 +25,9 @@ def progress(sentence: str) -> None:
 
 
 class _Ticker:
-    """Rewrites one terminal line every second until it is stopped."""
+    """Rewrites one terminal line every second until it is stopped. There is one line, so one ticker at a time."""
+
+    line = threading.Lock()
 
     def __init__(self, text: str):
         self.text = text
@@ -46,13 +48,15 @@ class _Ticker:
         self.stopped.set()
         self.thread.join()
         sys.stderr.write("\r\x1b[K")
+        self.line.release()
 
 
 @contextmanager
 def step(text: str):
     """Announce a step, run it, and say how long it took or that it failed."""
     begun = time.monotonic()
-    ticker = _Ticker(text) if sys.stderr.isatty() else None
+    shown = sys.stderr.isatty() and _Ticker.line.acquire(blocking=False)
+    ticker = _Ticker(text) if shown else None
     outcome = "failed after"
     try:
         yield
