@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 """Checks of the sources and of the kernel part that are no programs: each is counted as a test by its name.
 
-lint/*    what reads the sources: licence lines, shellcheck, clang-format, checkpatch, sparse with W=1
+lint/*    what reads the sources: licence lines, shellcheck, clang-format, clang-tidy, checkpatch, sparse with W=1,
+          Coccinelle's own checks
 kernel/*  what builds them: against the newer kernel, and the patch series on a clean tree
 
 A check returns what is wrong, as text; nothing wrong is an empty text.
@@ -18,6 +19,7 @@ from typing import Callable, Iterator, Optional
 from .build import Build
 from .gtest import FAILED, PASSED, Outcome
 from .selection import Selection
+from .tidy import Tidy
 from .workshop import Workshop
 
 KERNEL_LICENCE = "SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB"
@@ -25,11 +27,14 @@ LICENCE = "SPDX-License-Identifier: GPL-2.0 OR MIT"
 # A shebang may come before it, and nothing else.
 LICENCE_LINES = 2
 
+TIDY = "lint/clang-tidy"
 NOT_SOURCES = {".git", "__pycache__"}
 
 
 class Checks:
-    def __init__(self, workshop: Workshop, build: Build):
+    def __init__(self, workshop: Workshop, build: Build, thorough: bool):
+        """thorough: also what takes minutes."""
+        self.thorough = thorough
         self.workshop = workshop
         self.build = build
         self.checkout = workshop.paths.checkout
@@ -40,7 +45,9 @@ class Checks:
             "lint/licence": self._licence,
             "lint/shellcheck": self._shellcheck,
             "lint/clang-format": self._clang_format,
+            TIDY: Tidy(self.workshop, self.build).run,
             "lint/checkpatch": self._checkpatch,
+            "lint/coccicheck": self._coccicheck,
             "lint/sparse": self._sparse,
             "kernel/series": self._series,
         }
@@ -50,7 +57,7 @@ class Checks:
 
     def run(self, selection: Selection) -> Iterator[Outcome]:
         for name, check in self.names().items():
-            if selection.takes(name):
+            if selection.takes(name) and (name != TIDY or self.thorough or TIDY in (selection.text or "")):
                 wrong = check()
                 yield Outcome(name, FAILED if wrong else PASSED, wrong)
 
@@ -109,26 +116,42 @@ class Checks:
         directory = self._kernel_scripts()
         ours = [path for path in self._files() if path.is_relative_to(self.checkout / "kernel")]
         sources = [path for path in ours if path.suffix in (".c", ".h")]
-        line = ["perl", f"{directory}/checkpatch.pl", "--no-tree", "--terse", "--no-summary", "--file"]
-        return self._complaint([*line, *self._inside(sources)])
+        line = ["perl", f"{directory}/checkpatch.pl", "--strict", "--no-tree", "--terse", "--no-summary"]
+        # TRACE_EVENT() has a layout of its own.
+        traces = [path for path in sources if path.name == "trace.h"]
+        others = [path for path in sources if path not in traces]
+        return self._complaint([*line, "--file", *self._inside(others)]) or self._complaint(
+            [*line, "--ignore=PARENTHESIS_ALIGNMENT,OPEN_ENDED_LINE", "--file", *self._inside(traces)]
+        )
+
+    def _coccicheck(self) -> str:
+        """The kernel's semantic patches, of those that can report. rxe's own files are the kernel's to check."""
+        return self._reported(["/bin/sh", "-euc", COCCICHECK, "coccicheck", f"{self._kernel_scripts()}/coccinelle"])
+
+    def _reported(self, argv: list[str]) -> str:
+        """For a program whose status says nothing: what it printed about a file of ours."""
+        status, output = self._output_of(argv)
+        ours = [line for line in output.splitlines() if "/src/" in line]
+        return "\n".join(ours) or (f"{argv[0]} ended with status {status}:\n{output}" if status else "")
 
     def _kernel_scripts(self) -> str:
-        """checkpatch.pl and its word lists, taken once from the kernel's source: it takes 10 s to find them there."""
+        """Scripts of the kernel's, taken once from its source: it takes 10 s to find them there."""
         source = self.workshop.kernels.run_source
-        target = self.build.output / "scripts" / source
+        target = self.build.output / "kernel-scripts" / source
         if not target.exists():
             new = target.with_name("new")
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
             self.workshop.require(
-                "unpacking checkpatch",
-                ["tar", "-C", "/build/scripts/new", "--strip-components=2", "-xf", f"/usr/src/{source}", "--wildcards",
-                 "*/scripts/checkpatch.pl", "*/scripts/spelling.txt", "*/scripts/const_structs.checkpatch"],
+                "unpacking the kernel's scripts",
+                ["tar", "-C", "/build/kernel-scripts/new", "--strip-components=2", "-xf", f"/usr/src/{source}",
+                 "--wildcards", "*/scripts/checkpatch.pl", "*/scripts/spelling.txt", "*/scripts/const_structs.checkpatch",
+                 "*/scripts/coccinelle"],
                 self.log,
                 "The kernel's source package may have changed its layout.",
             )  # fmt: skip
             new.rename(target)
-        return f"/build/scripts/{source}"
+        return f"/build/kernel-scripts/{source}"
 
     def _sparse(self) -> str:
         """A build of its own with sparse and W=1. Only our files count: most of rxe is the kernel's."""
@@ -171,6 +194,13 @@ class Checks:
         shutil.rmtree(self.build.output / name, ignore_errors=True)
         (self.build.output / name).mkdir()
 
+
+# coccicheck DIRECTORY: each semantic patch on its own, two at a time. Those in OCaml would need its compiler.
+COCCICHECK = """
+grep -rl '^virtual report' "$1" --include=*.cocci | xargs grep -L '^@.*ocaml' | sort | xargs -P 2 -I{} sh -c '
+    exec spatch -D report --no-show-diff --very-quiet --cocci-file "$1" -I /src/kernel/include \\
+        $(sed -n "s,^// Options: *,,p" "$1") --dir /src/kernel 2>&1' spatch {}
+"""
 
 # apply TARBALL FILE...: a repository of these files of the kernel, and the series on top of it.
 APPLY = """

@@ -14,7 +14,7 @@ from .config import Paths
 from .errors import UNUSABLE, Failure
 from .lock import Lock
 
-OURS = ("root-*", "kernel-*", "build-*", "disk-*", "ccache", "log", "pycache", "accelerator*", "setup.lock", "use.lock")
+OURS = ("root-*", "kernel-*", "build-*", "disk-*", "ccache", "tidy", "log", "pycache", "accelerator*", "setup.lock", "use.lock")
 
 
 def clean(paths: Paths) -> int:

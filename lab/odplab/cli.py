@@ -73,7 +73,7 @@ def parser() -> Parser:
     guest_options(commands.add_parser("demo", help="the main job: mainline's result, then this project's"))
     test = commands.add_parser("test", help="every test; ends in a line 'N passed, N failed, N skipped'")
     guest_options(test)
-    test.add_argument("--all", action="store_true", help="also part of guest/ on the debug kernel")
+    test.add_argument("--all", action="store_true", help="also part of guest/ on the debug kernel, and clang-tidy")
     test.add_argument("filter", nargs="?", metavar="FILTER",
                       help="a part of, or a glob over, folder/program/Suite.Test")  # fmt: skip
     bench_options(commands.add_parser("bench", help="measure, and print a table with the bar of each row"))
