@@ -5,6 +5,7 @@
 #include "stress_user.hpp"
 
 #include "advise.hpp"
+#include "diagnosis.hpp"
 #include "testdev.hpp"
 #include "verbs.hpp"
 
@@ -155,7 +156,8 @@ class rxe_user : public stress_user {
                 return *completion;
             std::this_thread::sleep_for(std::chrono::microseconds(200));
         }
-        throw std::runtime_error("an RDMA operation did not complete in time");
+        throw std::runtime_error("an RDMA operation did not complete in time; " +
+                                 state_of_device(device_.name()));
     }
 
     const device device_;

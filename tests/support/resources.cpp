@@ -5,6 +5,7 @@
 
 #include "resources.hpp"
 
+#include "diagnosis.hpp"
 #include "error.hpp"
 
 #include <nlohmann/json.hpp>
@@ -30,13 +31,17 @@ struct pipe_closer {
 } // namespace
 
 std::string output_of(const std::string &command) {
-    const std::unique_ptr<std::FILE, pipe_closer> stream(popen(command.c_str(), "r"));
+    std::unique_ptr<std::FILE, pipe_closer> stream(popen(command.c_str(), "r"));
     if (!stream)
         fail_with_errno("running " + command);
     std::string output;
     char buffer[4096];
     while (const auto count = std::fread(buffer, 1, sizeof buffer, stream.get()))
         output.append(buffer, count);
+    if (const int status = pclose(stream.release()); status != 0)
+        throw std::runtime_error(std::format("'{}' ended with status {:#x} after it printed '{}'; "
+                                             "the kernel says: {}",
+                                             command, status, output, obituaries()));
     return output;
 }
 

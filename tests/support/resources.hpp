@@ -13,7 +13,7 @@
 
 namespace odp_test {
 
-/// What a shell command prints.
+/// What a shell command prints; throws unless it succeeds.
 std::string output_of(const std::string &command);
 
 /// Live objects of one device: "pd", "cq", "qp", "mr", "ctx", ...

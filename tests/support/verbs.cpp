@@ -6,6 +6,8 @@
 
 #include "verbs.hpp"
 
+#include "diagnosis.hpp"
+
 #include <sched.h>
 
 #include <cstdint>
@@ -347,7 +349,8 @@ ibv_wc endpoint::wait(std::chrono::milliseconds deadline) {
             return *completion;
         if (std::chrono::steady_clock::now() >= end)
             throw std::runtime_error(std::format(
-                "no completion within {} ms; the operation hangs or was lost", deadline.count()));
+                "no completion within {} ms; the operation hangs or was lost; {}", deadline.count(),
+                state_of_device(ibv_get_device_name(qp_->context->device))));
         // The driver works in kernel threads that may need this CPU.
         sched_yield();
     }
