@@ -6,6 +6,7 @@
 #include "child.hpp"
 
 #include "error.hpp"
+#include "patience.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -51,7 +52,7 @@ void child::kill() {
 }
 
 int child::wait(std::chrono::seconds deadline) {
-    const auto end = std::chrono::steady_clock::now() + deadline;
+    const auto end = std::chrono::steady_clock::now() + patiently(deadline);
     int status = 0;
     while (checked(waitpid(pid_, &status, WNOHANG), "waiting for a child") == 0) {
         if (std::chrono::steady_clock::now() >= end)
@@ -77,7 +78,7 @@ void shared_flag::raise() {
 
 void shared_flag::await(std::chrono::seconds deadline) const {
     pollfd readable{.fd = pipe_[0], .events = POLLIN, .revents = 0};
-    const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(deadline);
+    const auto timeout = patiently(deadline);
     if (checked(poll(&readable, 1, static_cast<int>(timeout.count())), "waiting for a flag") == 0)
         throw std::runtime_error("the other process did not get as far as it should in time");
 }

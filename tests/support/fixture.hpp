@@ -49,7 +49,7 @@ class verbs_test : public ::testing::Test {
 /// with @expected and both queue pairs are in the error state.
 void expect_fatal(connection &link, const operation &work, ibv_wc_status expected);
 
-/// Passes when @act takes less than a second: for what nothing may hold up.
+/// Passes when @act takes less than a second, patiently: for what nothing may hold up.
 ::testing::AssertionResult is_prompt(const std::function<void()> &act);
 
 /// A pinned buffer with its MR: the side of a transfer that is not the subject of the test.

@@ -7,6 +7,7 @@
 
 #include "diagnosis.hpp"
 #include "error.hpp"
+#include "patience.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -78,7 +79,7 @@ mirror_counters read_mirror_counters(int pid) {
 }
 
 bool becomes_true(const std::function<bool()> &condition, std::chrono::milliseconds deadline) {
-    const auto end = std::chrono::steady_clock::now() + deadline;
+    const auto end = std::chrono::steady_clock::now() + patiently(deadline);
     while (!condition()) {
         if (std::chrono::steady_clock::now() >= end)
             return false;

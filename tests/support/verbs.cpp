@@ -7,6 +7,7 @@
 #include "verbs.hpp"
 
 #include "diagnosis.hpp"
+#include "patience.hpp"
 
 #include <sched.h>
 
@@ -343,14 +344,15 @@ std::optional<ibv_wc> endpoint::poll() {
 }
 
 ibv_wc endpoint::wait(std::chrono::milliseconds deadline) {
-    const auto end = std::chrono::steady_clock::now() + deadline;
+    const auto end = std::chrono::steady_clock::now() + patiently(deadline);
     for (;;) {
         if (const auto completion = poll())
             return *completion;
         if (std::chrono::steady_clock::now() >= end)
-            throw std::runtime_error(std::format(
-                "no completion within {} ms; the operation hangs or was lost; {}", deadline.count(),
-                state_of_device(ibv_get_device_name(qp_->context->device))));
+            throw std::runtime_error(
+                std::format("no completion within {} ms; the operation hangs or was lost; {}",
+                            patiently(deadline).count(),
+                            state_of_device(ibv_get_device_name(qp_->context->device))));
         // The driver works in kernel threads that may need this CPU.
         sched_yield();
     }
