@@ -19,7 +19,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <exception>
 #include <functional>
@@ -28,7 +27,6 @@
 #include <print>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -83,49 +81,37 @@ class AllocationFailure : public ::testing::Test {
         EXPECT_GT(nth, 1U) << "there was nothing that could fail";
     }
 
-    /// The same for what the mirror's functions call for, in any task.
+    /// The same for what the mirror's functions call for, in any task. @prepare runs before each.
     void fail_each_in_mirror(const std::function<int()> &work, std::initializer_list<int> errors,
                              const std::function<void()> &prepare) {
         const kernel_code mirror = code_of_module("odp_mirror");
-        unsigned failures = 0;
         for (const char *const kind : {"failslab", "fail_page_alloc"}) {
             SCOPED_TRACE(kind);
-            std::uint64_t spent = 0;
-            std::uint64_t size = 0; // of what failed last, at least
-            for (;;) {
-                int error = -1;
-                prepare();
-                const auto before = injection_->fail_below(mirror, kind, spent + size, [&] {
-                    try {
-                        error = work();
-                    } catch (const std::exception &thrown) {
-                        ADD_FAILURE() << "with " << spent + size << ": " << thrown.what();
-                    }
-                });
-                ASSERT_FALSE(HasFailure());
-                if (!before) {
-                    EXPECT_EQ(error, 0) << "nothing failed";
-                    break;
+            int error = -1;
+            const auto attempt = [&] {
+                try {
+                    error = work();
+                } catch (const std::exception &thrown) {
+                    ADD_FAILURE() << thrown.what();
                 }
-                EXPECT_TRUE(error == 0 || std::ranges::contains(errors, error))
-                    << "after " << *before << ": " << error << ' ' << std::strerror(error);
-                const bool is_next = failures == 0 || *before > spent;
-                failures += is_next ? 1U : 0U;
-                size = is_next ? 1 : next_size(kind, size);
-                spent = std::max(spent, *before); // or two orders of events could alternate
-                ASSERT_LT(failures, most_points);
-            }
+            };
+            // False when nothing failed.
+            const auto run = [&](const std::function<bool()> &failing) {
+                prepare();
+                const bool failed = failing();
+                EXPECT_TRUE(error == 0 || (failed && std::ranges::contains(errors, error)))
+                    << (failed ? "something" : "nothing") << " failed: " << error << ' '
+                    << std::strerror(error);
+                return failed;
+            };
+            unsigned tries = 1;
+            while (!run([&] { return injection_->align(mirror, kind, attempt); }))
+                ASSERT_TRUE(!HasFailure() && ++tries < most_points);
+            unsigned nth = 1;
+            while (run([&] { return injection_->fail_below(mirror, kind, nth, attempt); }))
+                ASSERT_TRUE(!HasFailure() && ++nth < most_points) << "failure " << nth;
+            RecordProperty(kind, static_cast<int>(nth - 1));
         }
-        RecordProperty("failures", static_cast<int>(failures));
-        EXPECT_GT(failures, 0U) << "there was nothing that could fail";
-    }
-
-    /// A budget that is just too small or just enough for the next bigger object: the kernel has
-    /// sizes that are multiples of a power of two not far below them.
-    static std::uint64_t next_size(std::string_view kind, std::uint64_t size) {
-        if (kind != "failslab")
-            return size + 1;
-        return size + std::max<std::uint64_t>(32, std::bit_floor(size) / 8);
     }
 
     std::optional<fault_injection> injection_;

@@ -3,6 +3,12 @@
 // The kernel's files for it: /proc/PID/task/TID/fail-nth, and a directory in debugfs for each kind.
 // Whatever accesses them counts as well: reading fail-nth copies to user space, which may be what
 // fails.
+//
+// A kind's count of what could fail goes on while the interval is more than 1; it is never reset
+// and cannot be read. What has its turn when the count is a multiple of the interval fails. So the
+// interval is always kept above the count here, and after a failure the two are equal: with an
+// interval that is larger by n, the nth from there fails. It stays where it is for the next
+// process.
 
 #include "fault_injection.hpp"
 
@@ -86,7 +92,6 @@ fault_injection::fault_injection()
     : nth_(checked(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC), "opening fail-nth")) {
     for (const auto *const kind : kinds) {
         set(directory(kind) / "probability", "0");
-        set(directory(kind) / "interval", "1");
         set(directory(kind) / "verbose", "0");
         set(directory(kind) / "task-filter", "N");
         set(directory(kind) / "times", "-1"); // fail-nth has its own count
@@ -120,21 +125,39 @@ bool fault_injection::fail_nth(unsigned nth, const std::function<void()> &work) 
     return failed;
 }
 
-std::optional<std::uint64_t> fault_injection::fail_below(const kernel_code &callers,
-                                                         const std::string &kind,
-                                                         std::uint64_t budget,
-                                                         const std::function<void()> &work) const {
+bool fault_injection::fail_once(const kernel_code &callers, const std::string &kind,
+                                const std::function<void()> &work) {
     set_callers(kind, callers);
-    set(directory(kind) / "space", std::to_string(budget));
+    set(directory(kind) / "interval", std::to_string(next_.at(kind)));
     set(directory(kind) / "times", "1");
     set(directory(kind) / "probability", "100");
     work();
     set(directory(kind) / "probability", "0");
     const bool failed = get(directory(kind) / "times") == "0";
-    const auto left = std::stoull(get(directory(kind) / "space"));
     set(directory(kind) / "times", "-1");
     set_callers(kind, anybody);
-    return failed ? std::optional(budget - left) : std::nullopt;
+    if (failed)
+        aligned_.insert(kind);
+    else
+        aligned_.erase(kind);
+    return failed;
+}
+
+bool fault_injection::align(const kernel_code &callers, const std::string &kind,
+                            const std::function<void()> &work) {
+    if (aligned_.contains(kind))
+        return true;
+    if (!next_.contains(kind))
+        next_[kind] = std::stoull(get(directory(kind) / "interval")) + 1;
+    return fail_once(callers, kind, work);
+}
+
+bool fault_injection::fail_below(const kernel_code &callers, const std::string &kind, unsigned nth,
+                                 const std::function<void()> &work) {
+    if (!aligned_.contains(kind))
+        throw std::logic_error("fault injection counts from an unknown place");
+    next_.at(kind) += nth;
+    return fail_once(callers, kind, work);
 }
 
 } // namespace odp_test

@@ -11,7 +11,8 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <map>
+#include <set>
 #include <string>
 
 namespace odp_test {
@@ -39,15 +40,22 @@ class fault_injection {
     /// Runs @work with its @nth failure point failing. False if it has fewer.
     bool fail_nth(unsigned nth, const std::function<void()> &work) const;
 
-    /// Runs @work with one failure below a function of @callers: the first after @budget, which is
-    /// bytes for "failslab" and pages for "fail_page_alloc". Returns how much of that was spent
-    /// before; nothing if nothing failed.
-    std::optional<std::uint64_t> fail_below(const kernel_code &callers, const std::string &kind,
-                                            std::uint64_t budget,
-                                            const std::function<void()> &work) const;
+    /// Before fail_below() of this @kind, until it is true: runs @work with a failure below a
+    /// function of @callers at an unknown place, unless that is past its end.
+    bool align(const kernel_code &callers, const std::string &kind,
+               const std::function<void()> &work);
+    /// Runs @work with the @nth allocation below a function of @callers failing, in whichever task.
+    /// @kind is "failslab" or "fail_page_alloc". False if there are fewer; then align() again.
+    bool fail_below(const kernel_code &callers, const std::string &kind, unsigned nth,
+                    const std::function<void()> &work);
 
   private:
-    file nth_; ///< of the thread that made this
+    bool fail_once(const kernel_code &callers, const std::string &kind,
+                   const std::function<void()> &work);
+
+    file nth_;                                  ///< of the thread that made this
+    std::map<std::string, std::uint64_t> next_; ///< the count at which a kind fails
+    std::set<std::string> aligned_;             ///< kinds whose count is known
 };
 
 } // namespace odp_test
