@@ -48,7 +48,7 @@ REPORT = "/tmp/odplab-report.xml"
 DEBUG = "debug"
 # What has nothing to do on a kernel that cannot fail on demand.
 DEBUG_ONLY = ("allocation_failure",)
-DEBUG_PROGRAMS = ("allocation_failure", "events", "lifetime", "stress", "testdev")
+DEBUG_PROGRAMS = ("allocation_failure", "emulation", "events", "lifetime", "stress", "testdev")
 
 
 class TestRun:
