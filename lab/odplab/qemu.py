@@ -46,6 +46,9 @@ def kernel_command_line(options: Options) -> str:
         # What virtiofsd stores in the guest's memory, QEMU does not see: it goes on running what it has translated
         # from the page before. It sees the kernel clear the page first. Distributions do that anyway.
         "init_on_alloc=1",
+        # It looks at any page of memory, also at those of a pmem device that is being set up: on the debug kernel a
+        # BUG, if the boot is slow enough.
+        "damon_stat.enabled=N",
         # Not what is tested here, and dear under TCG.
         "mitigations=off apparmor=0 audit=0",
         f"odplab.rxe={options.rxe} odplab.mtu={options.mtu}",
