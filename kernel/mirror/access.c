@@ -236,7 +236,7 @@ static int odp_walk_run(struct odp_walk *walk, struct odp_window *window,
 				odp_chunk_release(kept);
 			return -EAGAIN;
 		}
-		kept = odp_fault(mirror, kept, walk->va, max(last, intent_last),
+		kept = odp_fault(window, kept, walk->va, max(last, intent_last),
 				 walk->write);
 		if (IS_ERR(kept))
 			return PTR_ERR(kept);

@@ -12,6 +12,7 @@
  * while an old fault is stuck in a frozen file system finds it again, and with
  * it the limits on what may be in flight.
  */
+#include <linux/export.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -173,18 +174,23 @@ struct odp_mirror *odp_mirror_open(const void *owner,
 /**
  * odp_mirror_close - a window of the mirror is gone
  * @mirror: the mirror
+ * @totals: the device's, or NULL
  *
- * Does not wait for faults in flight: they hold the mirror, not the window.
+ * Does not wait for faults in flight: they hold the mirror, not the window. What
+ * they still count is added when the mirror has had windows again.
  *
  * Context: process context, may sleep.
  */
-void odp_mirror_close(struct odp_mirror *mirror)
+void odp_mirror_close(struct odp_mirror *mirror, struct odp_totals *totals)
 {
 	bool last;
+	int i;
 
 	mutex_lock(&odp_mirrors_lock);
 	WRITE_ONCE(mirror->windows, mirror->windows - 1);
 	last = !mirror->windows;
+	for (i = 0; last && totals && i < ODP_NR_COUNTERS; i++)
+		totals->count[i] += atomic64_xchg(&mirror->count[i], 0);
 	mutex_unlock(&odp_mirrors_lock);
 
 	if (last)
@@ -298,6 +304,32 @@ void odp_mirror_stats(struct odp_mirror *mirror, struct odp_mirror_stats *stats)
 			     leaves * odp_leaf_bytes(mirror);
 	stats->windows = READ_ONCE(mirror->windows);
 }
+
+/**
+ * odp_device_count - read what all mirrors of a device counted
+ * @owner: the device, as for odp_window_init()
+ * @totals: what odp_window_destroy() left for it
+ * @count: out, indexed by &enum odp_counter; none of them ever falls
+ *
+ * Context: process context, may sleep. Takes odp_mirrors_lock.
+ */
+void odp_device_count(const void *owner, const struct odp_totals *totals,
+		      u64 count[ODP_NR_COUNTERS])
+{
+	struct odp_mirror *mirror;
+	int i;
+
+	mutex_lock(&odp_mirrors_lock);
+	memcpy(count, totals->count, sizeof(totals->count));
+	list_for_each_entry(mirror, &odp_mirrors, list) {
+		if (mirror->owner != owner || !mirror->windows)
+			continue;
+		for (i = 0; i < ODP_NR_COUNTERS; i++)
+			count[i] += atomic64_read(&mirror->count[i]);
+	}
+	mutex_unlock(&odp_mirrors_lock);
+}
+EXPORT_SYMBOL_GPL(odp_device_count);
 
 static int __init odp_module_init(void)
 {

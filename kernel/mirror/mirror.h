@@ -5,6 +5,7 @@
  *
  *	mirror.c	mirrors: one per (owner, mm), reference counts
  *	window.c	windows: a region's bounds on a mirror
+ *	tally.c		what happened to a window
  *	chunk.c		chunks: a slice of address space and its notifier
  *	table.c		a chunk's entries
  *	invalidate.c	what mm does to us
@@ -24,9 +25,10 @@
  * Outermost first:
  *
  * odp_mirrors_lock (mutex)
- *	Protects the list of mirrors and each mirror's count of windows. Taken
- *	when a window is made or destroyed, never on an access. No memory is
- *	allocated under it: the shrinker takes it (a try).
+ *	Protects the list of mirrors, each mirror's count of windows and the
+ *	devices' &struct odp_totals. Taken when a window is made or destroyed,
+ *	never on an access. No memory is allocated under it: the shrinker takes
+ *	it (a try).
  *
  * mm->mmap_lock (not ours)
  *	Held shared around hmm_range_fault() and faults. Exclusive only when the
@@ -339,7 +341,7 @@ static inline bool odp_window_contains(const struct odp_window *window,
 struct odp_mirror *odp_mirror_open(const void *owner,
 				   const struct odp_device_ops *ops,
 				   struct mm_struct *mm);
-void odp_mirror_close(struct odp_mirror *mirror);
+void odp_mirror_close(struct odp_mirror *mirror, struct odp_totals *totals);
 void odp_mirror_get(struct odp_mirror *mirror);
 void odp_mirror_put(struct odp_mirror *mirror);
 void odp_mirrors_each(void (*fn)(struct odp_mirror *mirror, void *context),
@@ -361,6 +363,38 @@ struct odp_charge {
 
 void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge);
 void odp_charge_end(struct odp_charge *charge);
+
+/* tally.c */
+/**
+ * struct odp_tally - what happened to a window
+ * @ref: one for the window, one for each request and range of a prefetch that
+ *	was begun through it: these end when they end, and count then
+ * @closed: the window is gone, nobody needs what is being prefetched for it
+ * @faults: as in &struct odp_window_counts, like the other four
+ * @pages_faulted: as above
+ * @faults_failed: as above
+ * @faults_queued: as above
+ * @pages_prefetched: as above
+ * @invalidations: what the mirror had counted when the window was made
+ * @pages_invalidated: likewise
+ */
+struct odp_tally {
+	refcount_t ref;
+	bool closed;
+	atomic64_t faults;
+	atomic64_t pages_faulted;
+	atomic64_t faults_failed;
+	atomic64_t faults_queued;
+	atomic64_t pages_prefetched;
+	u64 invalidations;
+	u64 pages_invalidated;
+};
+
+struct odp_tally *odp_tally_create(void);
+void odp_tally_begin(struct odp_tally *tally, struct odp_mirror *mirror);
+struct odp_tally *odp_tally_get(struct odp_tally *tally);
+void odp_tally_put(struct odp_tally *tally);
+void odp_tally_fault(struct odp_tally *tally, long pages);
 
 /* chunk.c */
 size_t odp_chunk_bytes(const struct odp_mirror *mirror);
@@ -455,7 +489,7 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 		    unsigned long last, bool write, enum odp_fault_mode mode);
 
 /* request.c */
-struct odp_chunk *odp_fault(struct odp_mirror *mirror, struct odp_chunk *chunk,
+struct odp_chunk *odp_fault(struct odp_window *window, struct odp_chunk *chunk,
 			    unsigned long first, unsigned long last,
 			    bool write);
 

@@ -2,13 +2,14 @@
 /*
  * Prefetch: faults ahead of the accesses that would take them.
  *
- * A prefetch is a work item that walks its range slot by slot. It holds the
- * mirror, not the window: the region that it was asked for may be deregistered
- * while it waits for a disk or a frozen file system, and whoever waits for it
- * can be killed. It ends early when the mirror has no window left or the owner
- * has exited.
+ * A prefetch is a work item that walks its ranges slot by slot. It holds the
+ * mirrors, not the windows: the regions that it was asked for may be
+ * deregistered while it waits for a disk or a frozen file system, and whoever
+ * waits for it can be killed. It leaves the rest of a range when the window that
+ * it was asked through is gone or the owner has exited.
  */
 #include <linux/export.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 
 #include "mirror.h"
@@ -17,34 +18,47 @@
 #define ODP_PREFETCHES_MAX	64
 
 /**
- * struct odp_prefetch - a prefetch under way
- * @work: runs it
- * @ref: one for the work item, one for who started it
+ * struct odp_prefetch_range - a part of a prefetch
  * @mirror: held
+ * @tally: of the window; held
  * @first: where it is
  * @last: last address
+ */
+struct odp_prefetch_range {
+	struct odp_mirror *mirror;
+	struct odp_tally *tally;
+	unsigned long first;
+	unsigned long last;
+};
+
+/**
+ * struct odp_prefetch - a prefetch, being made or under way
+ * @work: runs it
+ * @ref: one for the work item, one for who made it
  * @mode: what may be done to the owner's mm
- * @error: how it ended; valid after @done
- * @done: completed when it ended
+ * @error: how the first range that failed did; valid after @done
+ * @done: completed when all ranges are behind
+ * @nranges: entries of @range
+ * @range: what to prefetch
  */
 struct odp_prefetch {
 	struct work_struct work;
 	refcount_t ref;
-	struct odp_mirror *mirror;
-	unsigned long first;
-	unsigned long last;
 	enum odp_prefetch_mode mode;
 	int error;
 	struct completion done;
+	u32 nranges;
+	struct odp_prefetch_range range[];
 };
 
 /* As far as to @last, in one slot. How many pages are behind us, or an errno. */
-static long odp_prefetch_slot(struct odp_prefetch *prefetch, unsigned long last)
+static long odp_prefetch_slot(struct odp_prefetch_range *range,
+			      enum odp_prefetch_mode mode, unsigned long last)
 {
-	bool fault = prefetch->mode != ODP_PREFETCH_PRESENT;
-	bool write = prefetch->mode == ODP_PREFETCH_WRITE;
-	struct odp_mirror *mirror = prefetch->mirror;
-	unsigned long first = prefetch->first;
+	unsigned long npages = (last >> PAGE_SHIFT) -
+			       (range->first >> PAGE_SHIFT) + 1;
+	bool fault = mode != ODP_PREFETCH_PRESENT;
+	struct odp_mirror *mirror = range->mirror;
 	struct odp_chunk *chunk;
 	long ret;
 
@@ -52,117 +66,182 @@ static long odp_prefetch_slot(struct odp_prefetch *prefetch, unsigned long last)
 	if (!odp_mm_get(mirror))
 		return -EFAULT;
 
-	chunk = odp_chunk_keep(mirror, first);
+	chunk = odp_chunk_keep(mirror, range->first);
 	if (IS_ERR(chunk)) {
 		ret = PTR_ERR(chunk);
 	} else {
-		ret = odp_fault_slot(chunk, first, last, write,
+		ret = odp_fault_slot(chunk, range->first, last,
+				     mode == ODP_PREFETCH_WRITE,
 				     fault ? ODP_FAULT_FULL :
 					     ODP_FAULT_LOOK);
 		odp_chunk_release(chunk);
 	}
 	odp_mm_put(mirror);
 
+	if (ret > 0)
+		atomic64_add(ret, &range->tally->pages_prefetched);
 	/* Of what is merely present, all was seen that there is to see. */
 	if (!fault && (ret >= 0 || ret == -EAGAIN))
-		ret = (last >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1;
+		ret = npages;
 	return ret;
+}
+
+/* 0, or how it failed. */
+static int odp_prefetch_run(struct odp_prefetch_range *range,
+			    enum odp_prefetch_mode mode)
+{
+	long ret;
+
+	while (range->first <= range->last && !READ_ONCE(range->tally->closed)) {
+		ret = odp_prefetch_slot(range, mode,
+					min(range->last,
+					    odp_slot_last(range->first)));
+		if (ret < 0) {
+			odp_count(range->mirror, ODP_COUNT_ERRORS);
+			return ret;
+		}
+		range->first = (range->first & PAGE_MASK) + (ret << PAGE_SHIFT);
+		cond_resched();
+	}
+	return 0;
 }
 
 static void odp_prefetch_put(struct odp_prefetch *prefetch)
 {
+	struct odp_prefetch_range *range = prefetch->range;
+
 	if (!refcount_dec_and_test(&prefetch->ref))
 		return;
-	odp_mirror_put(prefetch->mirror);
-	kfree(prefetch);
+	for (; range < prefetch->range + prefetch->nranges; range++) {
+		odp_tally_put(range->tally);
+		odp_mirror_put(range->mirror);
+	}
+	kvfree(prefetch);
 }
 
 static void odp_prefetch_work(struct work_struct *work)
 {
 	struct odp_prefetch *prefetch = container_of(work, struct odp_prefetch,
 						     work);
-	struct odp_mirror *mirror = prefetch->mirror;
-	long ret = 0;
+	int ret, err = 0;
+	u32 i;
 
-	while (prefetch->first <= prefetch->last && READ_ONCE(mirror->windows)) {
-		ret = odp_prefetch_slot(prefetch,
-					min(prefetch->last,
-					    odp_slot_last(prefetch->first)));
-		if (ret < 0)
-			break;
-		prefetch->first = (prefetch->first & PAGE_MASK) +
-				  (ret << PAGE_SHIFT);
-		cond_resched();
+	for (i = 0; i < prefetch->nranges; i++) {
+		ret = odp_prefetch_run(&prefetch->range[i], prefetch->mode);
+		err = err ?: ret;
 	}
-	if (ret < 0)
-		odp_count(mirror, ODP_COUNT_ERRORS);
 
-	atomic_dec(&mirror->nprefetches);
-	prefetch->error = min(ret, 0L);
+	atomic_dec(&prefetch->range[0].mirror->nprefetches);
+	prefetch->error = err;
 	complete_all(&prefetch->done);
 	odp_prefetch_put(prefetch);
 }
 
 /**
- * odp_prefetch_start - make memory usable before it is accessed
- * @window: the window; not needed any more when the call returns
- * @iova: where, as the device names it
- * @length: bytes, at least 1
+ * odp_prefetch_create - begin to make memory usable before it is accessed
+ * @nranges: how often odp_prefetch_add() may be called
  * @mode: what may be done to the owner's mm
  *
  * Context: process context, may sleep for memory.
  *
- * Return: the prefetch, for odp_prefetch_wait() or odp_prefetch_forget(); or
- * ERR_PTR(-EINVAL): @length is 0, or the range is not inside the window
- * ERR_PTR(-EFAULT): the range is not all in user space
- * ERR_PTR(-EAGAIN): the owner has too many prefetches running
- * ERR_PTR(-ENOMEM): no memory for the request
+ * Return: the prefetch, for odp_prefetch_add() and odp_prefetch_start(), to be
+ * released by odp_prefetch_wait() or odp_prefetch_forget(); or
+ * ERR_PTR(-ENOMEM): no memory
  */
-struct odp_prefetch *odp_prefetch_start(struct odp_window *window, u64 iova,
-					u64 length, enum odp_prefetch_mode mode)
+struct odp_prefetch *odp_prefetch_create(u32 nranges,
+					 enum odp_prefetch_mode mode)
 {
-	struct odp_mirror *mirror = window->mirror;
 	struct odp_prefetch *prefetch;
-	unsigned long va;
 
-	if (!length || !odp_window_contains(window, iova, length))
-		return ERR_PTR(-EINVAL);
-	va = window->va + (iova - window->iova);
-	if (va + length - 1 >= mirror->mm->task_size)
-		return ERR_PTR(-EFAULT);
-
-	prefetch = kzalloc_obj(*prefetch, GFP_KERNEL_ACCOUNT);
+	prefetch = kvzalloc(struct_size(prefetch, range, nranges),
+			    GFP_KERNEL_ACCOUNT);
 	if (!prefetch)
 		return ERR_PTR(-ENOMEM);
-	if (atomic_inc_return(&mirror->nprefetches) > ODP_PREFETCHES_MAX) {
-		atomic_dec(&mirror->nprefetches);
-		kfree(prefetch);
-		return ERR_PTR(-EAGAIN);
-	}
-
 	INIT_WORK(&prefetch->work, odp_prefetch_work);
-	refcount_set(&prefetch->ref, 2);
-	odp_mirror_get(mirror);
-	prefetch->mirror = mirror;
-	prefetch->first = va;
-	prefetch->last = va + length - 1;
+	refcount_set(&prefetch->ref, 1);
 	prefetch->mode = mode;
 	init_completion(&prefetch->done);
-
-	odp_count(mirror, ODP_COUNT_PREFETCHES);
-	queue_work(odp_wq, &prefetch->work);
 	return prefetch;
+}
+EXPORT_SYMBOL_GPL(odp_prefetch_create);
+
+/**
+ * odp_prefetch_add - say what to prefetch
+ * @prefetch: not started yet
+ * @window: the window; not needed any more when the call returns
+ * @iova: where, as the device names it
+ * @length: bytes; 0 adds nothing
+ *
+ * Context: process context.
+ *
+ * Return: 0, or
+ * -EINVAL: the range is not inside the window
+ * -EFAULT: the range is not all in user space
+ */
+int odp_prefetch_add(struct odp_prefetch *prefetch, struct odp_window *window,
+		     u64 iova, u64 length)
+{
+	struct odp_prefetch_range *range = &prefetch->range[prefetch->nranges];
+	struct odp_mirror *mirror = window->mirror;
+	unsigned long va = window->va + (iova - window->iova);
+
+	if (!odp_window_contains(window, iova, length))
+		return -EINVAL;
+	if (!length)
+		return 0;
+	if (va + length - 1 >= mirror->mm->task_size)
+		return -EFAULT;
+
+	odp_mirror_get(mirror);
+	range->mirror = mirror;
+	range->tally = odp_tally_get(window->tally);
+	range->first = va;
+	range->last = va + length - 1;
+	prefetch->nranges++;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(odp_prefetch_add);
+
+/**
+ * odp_prefetch_start - have a prefetch run
+ * @prefetch: with all its ranges
+ *
+ * They are worked on one after the other, also when one fails.
+ *
+ * Context: process context.
+ *
+ * Return: 0, or
+ * -EAGAIN: the owner has too many prefetches running
+ */
+int odp_prefetch_start(struct odp_prefetch *prefetch)
+{
+	struct odp_mirror *mirror = prefetch->range[0].mirror;
+	u32 i;
+
+	if (!prefetch->nranges) {
+		complete_all(&prefetch->done);
+		return 0;
+	}
+	if (atomic_inc_return(&mirror->nprefetches) > ODP_PREFETCHES_MAX) {
+		atomic_dec(&mirror->nprefetches);
+		return -EAGAIN;
+	}
+	for (i = 0; i < prefetch->nranges; i++)
+		odp_count(prefetch->range[i].mirror, ODP_COUNT_PREFETCHES);
+	refcount_inc(&prefetch->ref);
+	queue_work(odp_wq, &prefetch->work);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(odp_prefetch_start);
 
 /**
  * odp_prefetch_wait - wait for the end of a prefetch
- * @prefetch: from odp_prefetch_start(); not valid any more afterwards
+ * @prefetch: started; not valid any more afterwards
  *
  * Context: process context, sleeps as long as the faults take; a fatal signal
  * ends the wait, not the prefetch.
  *
- * Return: 0, or
+ * Return: 0, or how the first range that failed did:
  * -EFAULT: nothing is mapped in some of the range that may be accessed so, or
  *	the owner has exited; not with ODP_PREFETCH_PRESENT for what is merely
  *	absent
@@ -181,8 +260,8 @@ int odp_prefetch_wait(struct odp_prefetch *prefetch)
 EXPORT_SYMBOL_GPL(odp_prefetch_wait);
 
 /**
- * odp_prefetch_forget - let a prefetch run on its own
- * @prefetch: from odp_prefetch_start(); not valid any more afterwards
+ * odp_prefetch_forget - let a prefetch run on its own, or do without it
+ * @prefetch: started or not; not valid any more afterwards
  *
  * Context: process context, may sleep.
  */

@@ -34,6 +34,7 @@
  * @list: in odp_mirror.faults until it is done
  * @ref: one for the work item, one for each task that waits
  * @mirror: held
+ * @tally: of the window that it was begun through; held
  * @first: first address; the error is about this one
  * @last: last address that would be good to have, in the same slot
  * @write: fault for writing
@@ -45,6 +46,7 @@ struct odp_request {
 	struct list_head list;
 	refcount_t ref;
 	struct odp_mirror *mirror;
+	struct odp_tally *tally;
 	unsigned long first;
 	unsigned long last;
 	bool write;
@@ -56,6 +58,7 @@ static void odp_request_put(struct odp_request *request)
 {
 	if (!refcount_dec_and_test(&request->ref))
 		return;
+	odp_tally_put(request->tally);
 	odp_mirror_put(request->mirror);
 	kfree(request);
 }
@@ -71,10 +74,12 @@ static int odp_request_fault(struct odp_request *request)
 		return PTR_ERR(chunk);
 
 	odp_count(request->mirror, ODP_COUNT_QUEUED);
+	atomic64_inc(&request->tally->faults_queued);
 	ret = odp_fault_slot(chunk, request->first, request->last,
 			     request->write, ODP_FAULT_FULL);
 	odp_chunk_release(chunk);
-	return ret < 0 ? ret : 0;
+	odp_tally_fault(request->tally, ret);
+	return min(ret, 0L);
 }
 
 static void odp_request_work(struct work_struct *work)
@@ -123,10 +128,11 @@ static struct odp_request *odp_request_find_locked(struct odp_mirror *mirror,
 }
 
 /* Join the request that covers @first, or start one. Takes a reference. */
-static struct odp_request *odp_request_get(struct odp_mirror *mirror,
+static struct odp_request *odp_request_get(struct odp_window *window,
 					   unsigned long first,
 					   unsigned long last, bool write)
 {
+	struct odp_mirror *mirror = window->mirror;
 	struct odp_request *request, *new;
 
 	new = kzalloc_obj(*new, GFP_KERNEL);
@@ -144,6 +150,7 @@ static struct odp_request *odp_request_get(struct odp_mirror *mirror,
 	request = odp_request_find_locked(mirror, first, write);
 	if (!request) {
 		odp_mirror_get(mirror);
+		new->tally = odp_tally_get(window->tally);
 		list_add_tail(&new->list, &mirror->faults);
 	} else if (!IS_ERR(request)) {
 		refcount_inc(&request->ref);
@@ -158,14 +165,14 @@ static struct odp_request *odp_request_get(struct odp_mirror *mirror,
 	return new;
 }
 
-static int odp_request_and_wait(struct odp_mirror *mirror, unsigned long first,
+static int odp_request_and_wait(struct odp_window *window, unsigned long first,
 				unsigned long last, bool write)
 {
 	unsigned long timeout = msecs_to_jiffies(ODP_FAULT_WAIT_MS);
 	struct odp_request *request;
 	int err = -EAGAIN;
 
-	request = odp_request_get(mirror, first, last, write);
+	request = odp_request_get(window, first, last, write);
 	if (IS_ERR(request)) {
 		/* Whoever repeats the access should not do so at once. */
 		schedule_timeout_idle(1);
@@ -208,9 +215,10 @@ static struct odp_chunk *odp_fault_quickly(struct odp_mirror *mirror,
 }
 
 /* 0, or an errno as for odp_fault(). @chunk: in and out, kept. */
-static int odp_fault_kept(struct odp_mirror *mirror, struct odp_chunk **chunk,
+static int odp_fault_kept(struct odp_window *window, struct odp_chunk **chunk,
 			  unsigned long first, unsigned long last, bool write)
 {
+	struct odp_mirror *mirror = window->mirror;
 	struct odp_chunk *found;
 	long usable;
 
@@ -223,7 +231,8 @@ static int odp_fault_kept(struct odp_mirror *mirror, struct odp_chunk **chunk,
 		return PTR_ERR(found);
 	*chunk = found;
 	if (usable == -EAGAIN)
-		return odp_request_and_wait(mirror, first, last, write);
+		return odp_request_and_wait(window, first, last, write);
+	odp_tally_fault(window->tally, usable);
 	if (usable < 0)
 		odp_count(mirror, ODP_COUNT_ERRORS);
 	return min(usable, 0L);
@@ -231,7 +240,7 @@ static int odp_fault_kept(struct odp_mirror *mirror, struct odp_chunk **chunk,
 
 /**
  * odp_fault - make pages usable
- * @mirror: the mirror
+ * @window: the window that they are accessed through
  * @chunk: the chunk that @first is in, kept; or NULL if there is none
  * @first: first address
  * @last: last address that the caller is going to need
@@ -252,12 +261,12 @@ static int odp_fault_kept(struct odp_mirror *mirror, struct odp_chunk **chunk,
  * ERR_PTR(-EAGAIN): not resolved yet; try again
  * or what &odp_device_ops.map said.
  */
-struct odp_chunk *odp_fault(struct odp_mirror *mirror, struct odp_chunk *chunk,
+struct odp_chunk *odp_fault(struct odp_window *window, struct odp_chunk *chunk,
 			    unsigned long first, unsigned long last, bool write)
 {
 	int err;
 
-	err = odp_fault_kept(mirror, &chunk, first, last, write);
+	err = odp_fault_kept(window, &chunk, first, last, write);
 	if (!err)
 		return chunk;
 	if (chunk)

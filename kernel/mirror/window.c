@@ -3,7 +3,7 @@
  * Windows: a memory region's bounds on a mirror.
  *
  * Making one costs the same for one page and for the whole address space: it
- * takes a reference and stores four numbers. Nothing is looked up in the mm,
+ * takes a reference and stores a few numbers. Nothing is looked up in the mm,
  * so a window may cover addresses where nothing is mapped yet, or ever.
  */
 #include <linux/export.h>
@@ -34,16 +34,24 @@ int odp_window_init(struct odp_window *window, const void *owner,
 		    u64 iova, u64 va, u64 length)
 {
 	struct odp_mirror *mirror;
+	struct odp_tally *tally;
 	u64 last;
 
 	if (!length || check_add_overflow(va, length - 1, &last) ||
 	    check_add_overflow(iova, length - 1, &last))
 		return -EINVAL;
 
+	tally = odp_tally_create();
+	if (!tally)
+		return -ENOMEM;
 	mirror = odp_mirror_open(owner, ops, mm);
-	if (IS_ERR(mirror))
+	if (IS_ERR(mirror)) {
+		odp_tally_put(tally);
 		return PTR_ERR(mirror);
+	}
+	odp_tally_begin(tally, mirror);
 	window->mirror = mirror;
+	window->tally = tally;
 	window->iova = iova;
 	window->va = va;
 	window->length = length;
@@ -54,6 +62,7 @@ EXPORT_SYMBOL_GPL(odp_window_init);
 /**
  * odp_window_destroy - the region is gone
  * @window: made by odp_window_init()
+ * @totals: the device's, for odp_device_count(), or NULL
  *
  * The caller has made sure that no call on @window is running or can start.
  * Faults that such a call left in flight go on without the window, and the
@@ -61,9 +70,12 @@ EXPORT_SYMBOL_GPL(odp_window_init);
  *
  * Context: process context, may sleep; does not wait for faults or for I/O.
  */
-void odp_window_destroy(struct odp_window *window)
+void odp_window_destroy(struct odp_window *window, struct odp_totals *totals)
 {
-	odp_mirror_close(window->mirror);
+	WRITE_ONCE(window->tally->closed, true);
+	odp_tally_put(window->tally);
+	window->tally = NULL;
+	odp_mirror_close(window->mirror, totals);
 	window->mirror = NULL;
 }
 EXPORT_SYMBOL_GPL(odp_window_destroy);

@@ -24,18 +24,6 @@
 #define RXE_ODP_FLUSH_PART	SZ_2M
 
 /**
- * struct rxe_odp - what an ODP region has more than any region
- * @window: its view of the mirror
- * @implicit: the window is the whole address space
- * @closing: the region is being deregistered, which waits for its users
- */
-struct rxe_odp {
-	struct odp_window window;
-	bool implicit;
-	bool closing;
-};
-
-/**
  * rxe_odp_mr_init_user - make a region an ODP region
  * @rxe: the device
  * @start: first address in the caller's address space
@@ -106,7 +94,7 @@ void rxe_odp_mr_release(struct rxe_mr *mr)
 {
 	if (!mr->odp)
 		return;
-	odp_window_destroy(&mr->odp->window);
+	odp_window_destroy(&mr->odp->window, &to_rdev(mr->ibmr.device)->odp_totals);
 	kfree(mr->odp);
 	mr->odp = NULL;
 }
@@ -553,28 +541,41 @@ void rxe_odp_stop_qp(struct rxe_qp *qp)
 	spin_unlock_irqrestore(&qp->state_lock, flags);
 }
 
-static struct odp_prefetch *rxe_odp_prefetch_sge(struct rxe_pd *pd,
-						 const struct ib_sge *sge,
-						 enum odp_prefetch_mode mode)
+/*
+ * Whatever is wrong with it is -EFAULT, says ibv_advise_mr(3): the key, the
+ * rights, the range.
+ */
+static int rxe_odp_prefetch_sge(struct odp_prefetch *prefetch,
+				struct rxe_pd *pd, int access,
+				const struct ib_sge *sge)
 {
-	struct odp_prefetch *prefetch;
 	struct rxe_mr *mr;
+	int err = -EFAULT;
 
-	mr = lookup_mr(pd, 0, sge->lkey, RXE_LOOKUP_LOCAL);
+	mr = lookup_mr(pd, access, sge->lkey, RXE_LOOKUP_LOCAL);
 	if (!mr)
-		return ERR_PTR(-ENOENT);
-
-	if (!is_odp_mr(mr))
-		prefetch = ERR_PTR(-EINVAL);
-	else if (mode == ODP_PREFETCH_WRITE &&
-		 !(mr->access & IB_ACCESS_LOCAL_WRITE))
-		prefetch = ERR_PTR(-EPERM);
-	else
-		prefetch = odp_prefetch_start(&mr->odp->window, sge->addr,
-					      sge->length, mode);
+		return -EFAULT;
+	if (is_odp_mr(mr))
+		err = odp_prefetch_add(prefetch, &mr->odp->window, sge->addr,
+				       sge->length);
 	/* The prefetch holds the mirror: nothing below keeps dereg waiting. */
 	rxe_put(mr);
-	return prefetch;
+	return err ? -EFAULT : 0;
+}
+
+static int rxe_odp_prefetch_sges(struct odp_prefetch *prefetch,
+				 struct rxe_pd *pd, int access,
+				 const struct ib_sge *sg_list, u32 num_sge)
+{
+	int err;
+	u32 i;
+
+	for (i = 0; i < num_sge; i++) {
+		err = rxe_odp_prefetch_sge(prefetch, pd, access, &sg_list[i]);
+		if (err)
+			return err;
+	}
+	return odp_prefetch_start(prefetch);
 }
 
 /**
@@ -586,15 +587,17 @@ static struct odp_prefetch *rxe_odp_prefetch_sge(struct rxe_pd *pd,
  * @num_sge: how many
  * @attrs: unused
  *
+ * Nothing is done unless all of @sg_list is right. Then all of it is tried, and
+ * what the first failure was is told with the flag only.
+ *
  * Context: process context; sleeps with the flag, as long as the faults take
  * or until a fatal signal.
  *
  * Return: 0, or
  * -EOPNOTSUPP: an advice that is not known
- * -ENOENT: an lkey that is not of a region of this protection domain
- * -EINVAL: not an ODP region, or a range not inside the region
- * -EPERM: prefetch for writing, and the region is not writable
- * -EFAULT: with the flag: not accessible; without: not in user space
+ * -EFAULT: an lkey that is not of an ODP region of this protection domain, or
+ *	not of a writable one for prefetch for writing; a range not inside the
+ *	region or not in user space; with the flag also: not accessible
  * -EAGAIN: too many prefetches running
  * -ENOMEM: no memory
  */
@@ -605,8 +608,8 @@ int rxe_ib_advise_mr(struct ib_pd *ibpd,
 {
 	struct odp_prefetch *prefetch;
 	enum odp_prefetch_mode mode;
-	u32 i;
-	int err = 0;
+	int access = 0;
+	int err;
 
 	switch (advice) {
 	case IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH:
@@ -614,6 +617,7 @@ int rxe_ib_advise_mr(struct ib_pd *ibpd,
 		break;
 	case IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE:
 		mode = ODP_PREFETCH_WRITE;
+		access = IB_ACCESS_LOCAL_WRITE;
 		break;
 	case IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT:
 		mode = ODP_PREFETCH_PRESENT;
@@ -622,17 +626,13 @@ int rxe_ib_advise_mr(struct ib_pd *ibpd,
 		return -EOPNOTSUPP;
 	}
 
-	for (i = 0; i < num_sge && !err; i++) {
-		if (!sg_list[i].length)
-			continue;
-		prefetch = rxe_odp_prefetch_sge(to_rpd(ibpd), &sg_list[i],
-						mode);
-		if (IS_ERR(prefetch))
-			err = PTR_ERR(prefetch);
-		else if (flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)
-			err = odp_prefetch_wait(prefetch);
-		else
-			odp_prefetch_forget(prefetch);
-	}
+	prefetch = odp_prefetch_create(num_sge, mode);
+	if (IS_ERR(prefetch))
+		return PTR_ERR(prefetch);
+	err = rxe_odp_prefetch_sges(prefetch, to_rpd(ibpd), access, sg_list,
+				    num_sge);
+	if (!err && flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)
+		return odp_prefetch_wait(prefetch);
+	odp_prefetch_forget(prefetch);
 	return err;
 }

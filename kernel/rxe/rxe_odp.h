@@ -12,6 +12,20 @@
 #ifndef RXE_ODP_H
 #define RXE_ODP_H
 
+#include <linux/odp_mirror.h>
+
+/**
+ * struct rxe_odp - what an ODP region has more than any region
+ * @window: its view of the mirror
+ * @implicit: the window is the whole address space
+ * @closing: the region is being deregistered, which waits for its users
+ */
+struct rxe_odp {
+	struct odp_window window;
+	bool implicit;
+	bool closing;
+};
+
 /**
  * rxe_odp_retryable - tell "not yet" from "no"
  * @err: from rxe_mr_copy_ahead(), copy_data() or another access
@@ -76,6 +90,10 @@ enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
 				    struct rxe_pkt_info *pkt, int err);
 void rxe_odp_requeue_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt);
 void rxe_odp_stop_qp(struct rxe_qp *qp);
+
+int rxe_odp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr);
+int rxe_odp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr);
+void rxe_odp_update_counters(struct rxe_dev *rxe);
 #else /* no region is an ODP region, nothing has to be repeated */
 static inline int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,
 				    unsigned int length, u64 ahead,
@@ -132,6 +150,20 @@ static inline void rxe_odp_requeue_response(struct rxe_qp *qp,
 }
 
 static inline void rxe_odp_stop_qp(struct rxe_qp *qp)
+{
+}
+
+static inline int rxe_odp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr)
+{
+	return 0;
+}
+
+static inline int rxe_odp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
+{
+	return 0;
+}
+
+static inline void rxe_odp_update_counters(struct rxe_dev *rxe)
 {
 }
 #endif

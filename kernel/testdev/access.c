@@ -314,15 +314,21 @@ static int odp_test_prefetch_run(struct odp_test_window *window,
 		[ODP_TEST_PREFETCH_PRESENT] = ODP_PREFETCH_PRESENT,
 	};
 	struct odp_prefetch *prefetch;
+	int err;
 
-	prefetch = odp_prefetch_start(&window->window, request->iova,
-				      request->length, modes[request->mode]);
+	if (!request->length)
+		return -EINVAL;
+	prefetch = odp_prefetch_create(1, modes[request->mode]);
 	if (IS_ERR(prefetch))
 		return PTR_ERR(prefetch);
-	if (request->flags & ODP_TEST_PREFETCH_WAIT)
+	err = odp_prefetch_add(prefetch, &window->window, request->iova,
+			       request->length);
+	if (!err)
+		err = odp_prefetch_start(prefetch);
+	if (!err && request->flags & ODP_TEST_PREFETCH_WAIT)
 		return odp_prefetch_wait(prefetch);
 	odp_prefetch_forget(prefetch);
-	return 0;
+	return err;
 }
 
 /**

@@ -143,7 +143,7 @@ static void odp_test_window_release(struct kref *ref)
 						      struct odp_test_window,
 						      ref);
 
-	odp_window_destroy(&window->window);
+	odp_window_destroy(&window->window, NULL);
 	mmdrop(window->mm);
 	kfree(window);
 }

@@ -18,6 +18,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 namespace odp_test {
 
@@ -28,6 +29,22 @@ constexpr const char *mirror_summary = "/sys/kernel/debug/odp_mirror/summary";
 struct pipe_closer {
     void operator()(std::FILE *stream) const noexcept { pclose(stream); }
 };
+
+using entry = std::map<std::string, std::string>;
+
+/// What `rdma` lists: pairs of words, those of each object beginning with its device.
+std::vector<entry> entries_of(const std::string &list) {
+    std::vector<entry> entries;
+    std::istringstream words(list);
+    std::string name;
+    std::string value;
+    while (words >> name >> value) {
+        if (name == "dev")
+            entries.emplace_back();
+        entries.at(entries.size() - 1)[name] = value;
+    }
+    return entries;
+}
 
 } // namespace
 
@@ -58,6 +75,34 @@ resource_counts count_resources(const std::string &device_name) {
     if (!counts.contains("qp"))
         throw std::runtime_error(std::format("'{}' names no queue pairs", command));
     return counts;
+}
+
+region_report report_on_region(const std::string &device_name, std::uint32_t lkey) {
+    const auto find = [&](const std::string &what, const char *name, std::uint64_t value) {
+        // Not as JSON: with a driver's own values that is not well-formed.
+        const auto command = std::format("rdma -dd {} show mr", what);
+        for (const auto &entry : entries_of(output_of(command)))
+            if (entry.at("dev") == device_name && entry.contains(name) &&
+                std::stoull(entry.at(name), nullptr, 0) == value)
+                return entry;
+        throw std::runtime_error(std::format("'{}' has no MR of {} {:#x}", command, name, value));
+    };
+    region_report report;
+    auto resource = find("resource", "lkey", lkey);
+    report.odp = resource["drv_odp"];
+    for (const auto &[name, value] : find("statistic", "mrn", std::stoull(resource.at("mrn"))))
+        if (name.starts_with("page_"))
+            report.statistics[name] = std::stoull(value);
+    return report;
+}
+
+std::uint64_t read_port_counter(const std::string &device_name, const std::string &counter) {
+    std::ifstream file(
+        std::format("/sys/class/infiniband/{}/ports/1/hw_counters/{}", device_name, counter));
+    std::uint64_t value = 0;
+    if (!(file >> value))
+        throw std::runtime_error(std::format("{} has no counter {}", device_name, counter));
+    return value;
 }
 
 mirror_counters read_mirror_counters(int pid) {

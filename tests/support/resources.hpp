@@ -21,6 +21,17 @@ using resource_counts = std::map<std::string, std::uint64_t>;
 
 resource_counts count_resources(const std::string &device_name);
 
+/// What `rdma` tells of an MR.
+struct region_report {
+    std::string odp;                                 ///< "implicit", "explicit"; empty if pinned
+    std::map<std::string, std::uint64_t> statistics; ///< "page_faults", ...
+};
+
+region_report report_on_region(const std::string &device_name, std::uint32_t lkey);
+
+/// A counter of the device's port in sysfs.
+std::uint64_t read_port_counter(const std::string &device_name, const std::string &counter);
+
 /// The counters of this process's mirrors, summed over devices; empty without mirror statistics.
 using mirror_counters = std::map<std::string, std::uint64_t>;
 

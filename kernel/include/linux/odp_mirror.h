@@ -40,7 +40,7 @@
  *	else if (err)
  *		answer_access_error(packet);
  *
- *	odp_window_destroy(&region->window);
+ *	odp_window_destroy(&region->window, &device->totals);
  *
  * -EAGAIN means that the page is on its way: the access is repeated later, and
  * nothing has to be remembered for that.
@@ -53,6 +53,7 @@
 
 struct odp_mirror;
 struct odp_prefetch;
+struct odp_tally;
 struct module;
 struct page;
 
@@ -102,6 +103,7 @@ struct odp_device_ops {
 /**
  * struct odp_window - a memory region's view of a mirror
  * @mirror: the mirror; the window holds a reference
+ * @tally: what happened to the window, see odp_window_count()
  * @iova: first address of the region as the device names it
  * @va: first address of the region in the owner's mm
  * @length: size in bytes, at least 1; @va + @length - 1 does not wrap
@@ -111,6 +113,7 @@ struct odp_device_ops {
  */
 struct odp_window {
 	struct odp_mirror *mirror;
+	struct odp_tally *tally;
 	u64 iova;
 	u64 va;
 	u64 length;
@@ -237,6 +240,44 @@ struct odp_mirror_stats {
 };
 
 /**
+ * struct odp_window_counts - what happened to a window since it was made
+ * @mirror: the number of its mirror, as debugfs and tracepoints have it
+ * @faults: faults that its accesses took and that made something usable
+ * @pages_faulted: pages that these made usable for them
+ * @faults_failed: faults that its accesses took and that made nothing usable
+ * @faults_queued: those of both that had to wait
+ * @pages_prefetched: pages that prefetches through it made usable
+ * @invalidations: notifier callbacks that took something away from the mirror
+ * @pages_invalidated: pages that these took away, or made read-only
+ *
+ * An invalidation is an event in the address space and changes the one entry
+ * that all windows over a page share. So the last two count for the mirror: all
+ * windows of a process on a device see the same events, each from its own
+ * beginning on. The others are the window's own.
+ */
+struct odp_window_counts {
+	u32 mirror;
+	u64 faults;
+	u64 pages_faulted;
+	u64 faults_failed;
+	u64 faults_queued;
+	u64 pages_prefetched;
+	u64 invalidations;
+	u64 pages_invalidated;
+};
+
+/**
+ * struct odp_totals - what a device's mirrors counted that are no more in use
+ * @count: indexed by &enum odp_counter
+ *
+ * Part of the driver's device, zeroed when that is made; read by
+ * odp_device_count().
+ */
+struct odp_totals {
+	u64 count[ODP_NR_COUNTERS];
+};
+
+/**
  * struct odp_snapshot - what a mirror has for a page
  * @present: it can be read
  * @write: it can be written
@@ -253,7 +294,7 @@ struct odp_snapshot {
 int odp_window_init(struct odp_window *window, const void *owner,
 		    const struct odp_device_ops *ops, struct mm_struct *mm,
 		    u64 iova, u64 va, u64 length);
-void odp_window_destroy(struct odp_window *window);
+void odp_window_destroy(struct odp_window *window, struct odp_totals *totals);
 
 int odp_window_access(struct odp_window *window, u64 iova, size_t length,
 		      size_t intent, enum odp_access access,
@@ -269,11 +310,18 @@ int odp_window_map(struct odp_window *window, u64 iova, size_t length,
 
 void odp_window_stats(struct odp_window *window,
 		      struct odp_mirror_stats *stats);
+void odp_window_count(struct odp_window *window,
+		      struct odp_window_counts *counts);
+void odp_device_count(const void *owner, const struct odp_totals *totals,
+		      u64 count[ODP_NR_COUNTERS]);
 int odp_window_snapshot(struct odp_window *window, u64 iova,
 			unsigned long npages, struct odp_snapshot *snapshot);
 
-struct odp_prefetch *odp_prefetch_start(struct odp_window *window, u64 iova,
-					u64 length, enum odp_prefetch_mode mode);
+struct odp_prefetch *odp_prefetch_create(u32 nranges,
+					 enum odp_prefetch_mode mode);
+int odp_prefetch_add(struct odp_prefetch *prefetch, struct odp_window *window,
+		     u64 iova, u64 length);
+int odp_prefetch_start(struct odp_prefetch *prefetch);
 int odp_prefetch_wait(struct odp_prefetch *prefetch);
 void odp_prefetch_forget(struct odp_prefetch *prefetch);
 
