@@ -23,6 +23,9 @@
 /* What a FLUSH writes back between two looks whether it should go on. */
 #define RXE_ODP_FLUSH_PART	SZ_2M
 
+/* How long a FLUSH goes on before its peer has to ask again: as for a fault. */
+#define RXE_ODP_FLUSH_MS	40
+
 /**
  * rxe_odp_mr_init_user - make a region an ODP region
  * @rxe: the device
@@ -111,6 +114,11 @@ void rxe_odp_mr_stop(struct rxe_mr *mr)
 {
 	if (mr->odp)
 		WRITE_ONCE(mr->odp->closing, true);
+}
+
+static bool rxe_odp_mr_is_closing(const struct rxe_mr *mr)
+{
+	return mr->odp && READ_ONCE(mr->odp->closing);
 }
 
 /* The core tells more errors apart than the transport does. */
@@ -324,32 +332,39 @@ int rxe_odp_flush_pmem_iova(struct rxe_mr *mr, u64 iova, u64 length)
  * @iova: where
  * @length: bytes
  *
- * A whole region may be much: neither dereg nor destroy_qp waits for all of it.
+ * A whole region may be much. So the peer is told to come again while it takes
+ * long, and then goes on where it was; and neither dereg nor destroy_qp nor a
+ * reset waits for all of it.
  *
  * Context: process context, may sleep.
  *
  * Return: as rxe_odp_flush_pmem_iova(); -EFAULT also when the region or the
- * queue pair goes meanwhile.
+ * queue pair goes meanwhile, -EAGAIN also when there is more to do.
  */
 int rxe_odp_flush(struct rxe_qp *qp, struct rxe_mr *mr, u64 iova, u64 length)
 {
+	unsigned long end = jiffies + msecs_to_jiffies(RXE_ODP_FLUSH_MS);
+	u64 done = min(qp->resp.flushed, length);
+	int err = 0;
 	u64 part;
-	int err;
 
-	if (!is_odp_mr(mr))
-		return rxe_flush_pmem_iova(mr, iova, length);
-	if (mr->odp->implicit && length == mr->ibmr.length)
+	qp->resp.flushed = 0;
+	if (is_odp_mr(mr) && mr->odp->implicit && length == mr->ibmr.length)
 		return -EFAULT;
 
-	for (; length; iova += part, length -= part) {
-		if (!READ_ONCE(qp->valid) || READ_ONCE(mr->odp->closing))
-			return -EFAULT;
-		part = min_t(u64, length, RXE_ODP_FLUSH_PART);
-		err = rxe_odp_flush_pmem_iova(mr, iova, part);
-		if (err)
-			return err;
+	for (; done < length && !err; done += err ? 0 : part) {
+		part = min_t(u64, length - done, RXE_ODP_FLUSH_PART);
+		if (!READ_ONCE(qp->valid) || rxe_odp_mr_is_closing(mr))
+			err = -EFAULT;
+		else if (time_after(jiffies, end))
+			err = -EAGAIN;
+		else
+			err = rxe_flush_pmem_iova(mr, iova + done, part);
 	}
-	return 0;
+	/* The next request is this one again. */
+	if (rxe_odp_retryable(err))
+		qp->resp.flushed = done;
+	return err;
 }
 
 /*
