@@ -116,16 +116,13 @@ wire_bytes ip_and_udp(const ipv4_address &from, const ipv4_address &to, std::siz
 }
 
 // @packet starts with the IPv4 header and ends where the CRC is to be appended.
-//
-// Of a FLUSH, rxe takes all from the BTH on twice: its table of opcodes does not say where the
-// payload of one begins. Its own requester does the same, so that a peer has to.
-void append_icrc(wire_bytes &packet, rc_opcode opcode) {
+void append_icrc(wire_bytes &packet, bool headers_twice) {
     wire_bytes masked(8, 0xff);
     put(masked, packet);
     // Type of service, time to live, both checksums, the BTH's reserved byte.
     for (const std::size_t field : {1, 8, 10, 11, 26, 27, 32})
         masked[8 + field] = 0xff;
-    if (opcode == rc_opcode::flush)
+    if (headers_twice)
         put(masked, std::span(packet).subspan(ip_length + udp_length));
     const auto crc = crc32_z(0, masked.data(), masked.size());
     for (int shift = 0; shift < 32; shift += 8) // the one field with its lowest byte first
@@ -235,7 +232,7 @@ void roce_peer::send(std::uint32_t to_queue_pair, const roce_request &request) c
     const wire_bytes upper = transport(to_queue_pair, request);
     wire_bytes packet = ip_and_udp(own_ip_, target_ip_, upper.size() + icrc_length);
     put(packet, upper);
-    append_icrc(packet, request.opcode);
+    append_icrc(packet, request.headers_twice);
     wire_bytes frame;
     put(frame, target_mac_);
     put(frame, own_mac_);

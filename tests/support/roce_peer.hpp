@@ -54,6 +54,8 @@ struct roce_request {
     std::uint32_t psn = 0;
     wire_bytes header{};  ///< extended transport headers
     wire_bytes payload{}; ///< without padding
+    /// The CRC is over all from the BTH on once more, as the unmodified rxe has it for a FLUSH.
+    bool headers_twice = false;
 };
 
 /// Acknowledgement syndromes (9.7.5.2): the upper bits of a positive one are 0.
