@@ -69,7 +69,9 @@ void rxe_skip_wqe(struct rxe_dma_info *dma, unsigned int max_sge,
 int rxe_copy_inline(struct rxe_qp *qp, struct rxe_dma_info *dma, void *addr,
 		    unsigned int length);
 void rxe_take_recv(struct rxe_recv_wqe *wqe, unsigned int num_sge);
+int rxe_bind_mw_once(struct rxe_qp *qp, const struct rxe_send_wqe *wqe);
 void rxe_unbind_mws(struct rxe_qp *qp);
+bool rxe_wait_for_skbs(struct rxe_qp *qp);
 
 #if IS_ENABLED(CONFIG_INFINIBAND_ON_DEMAND_PAGING)
 int rxe_mr_copy_ahead(struct rxe_mr *mr, u64 iova, void *addr,

@@ -199,6 +199,21 @@ void rxe_take_recv(struct rxe_recv_wqe *wqe, unsigned int num_sge)
 }
 
 /**
+ * rxe_bind_mw_once - rxe_bind_mw() on a copy
+ * @qp: the queue pair
+ * @wqe: a request in its queue, which user space can change
+ *
+ * Return: as rxe_bind_mw()
+ */
+int rxe_bind_mw_once(struct rxe_qp *qp, const struct rxe_send_wqe *wqe)
+{
+	struct rxe_send_wqe copy = { };
+
+	memcpy(&copy.wr, &wqe->wr, sizeof(copy.wr));
+	return rxe_bind_mw(qp, &copy);
+}
+
+/**
  * rxe_unbind_mws - take the memory windows from a queue pair
  * @qp: the queue pair, which is being destroyed
  *
@@ -222,4 +237,19 @@ void rxe_unbind_mws(struct rxe_qp *qp)
 			rxe_invalidate_mw(qp, mw->rkey);
 		rxe_put(mw);
 	}
+}
+
+/**
+ * rxe_wait_for_skbs - be told when fewer packets are under way
+ * @qp: the queue pair, which has as many as it may have
+ *
+ * Return: true if the queue pair's send task will be scheduled; false if there
+ * are few already.
+ */
+bool rxe_wait_for_skbs(struct rxe_qp *qp)
+{
+	WRITE_ONCE(qp->need_req_skb, 1);
+	/* Pairs with the atomic_dec_return() in rxe_skb_tx_dtor(). */
+	smp_mb();
+	return atomic_read(&qp->skb_out) >= RXE_INFLIGHT_SKBS_PER_QP_LOW;
 }
