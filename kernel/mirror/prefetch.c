@@ -215,13 +215,14 @@ EXPORT_SYMBOL_GPL(odp_prefetch_add);
  */
 int odp_prefetch_start(struct odp_prefetch *prefetch)
 {
-	struct odp_mirror *mirror = prefetch->range[0].mirror;
+	struct odp_mirror *mirror;
 	u32 i;
 
 	if (!prefetch->nranges) {
 		complete_all(&prefetch->done);
 		return 0;
 	}
+	mirror = prefetch->range[0].mirror;
 	if (atomic_inc_return(&mirror->nprefetches) > ODP_PREFETCHES_MAX) {
 		atomic_dec(&mirror->nprefetches);
 		return -EAGAIN;

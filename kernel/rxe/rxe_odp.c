@@ -116,11 +116,6 @@ void rxe_odp_mr_stop(struct rxe_mr *mr)
 		WRITE_ONCE(mr->odp->closing, true);
 }
 
-static bool rxe_odp_mr_is_closing(const struct rxe_mr *mr)
-{
-	return mr->odp && READ_ONCE(mr->odp->closing);
-}
-
 /* The core tells more errors apart than the transport does. */
 static int rxe_odp_errno(int err)
 {
@@ -325,6 +320,15 @@ int rxe_odp_flush_pmem_iova(struct rxe_mr *mr, u64 iova, u64 length)
 						   length));
 }
 
+/* 0 to go on, or why not. @end: when it has been long enough, in jiffies. */
+static int rxe_odp_may_flush(const struct rxe_qp *qp, const struct rxe_mr *mr,
+			     unsigned long end)
+{
+	if (!READ_ONCE(qp->valid) || (mr->odp && READ_ONCE(mr->odp->closing)))
+		return -EFAULT;
+	return time_after(jiffies, end) ? -EAGAIN : 0;
+}
+
 /**
  * rxe_odp_flush - make part of a region persistent, for a FLUSH
  * @qp: the queue pair
@@ -352,14 +356,13 @@ int rxe_odp_flush(struct rxe_qp *qp, struct rxe_mr *mr, u64 iova, u64 length)
 	if (is_odp_mr(mr) && mr->odp->implicit && length == mr->ibmr.length)
 		return -EFAULT;
 
-	for (; done < length && !err; done += err ? 0 : part) {
+	while (done < length) {
 		part = min_t(u64, length - done, RXE_ODP_FLUSH_PART);
-		if (!READ_ONCE(qp->valid) || rxe_odp_mr_is_closing(mr))
-			err = -EFAULT;
-		else if (time_after(jiffies, end))
-			err = -EAGAIN;
-		else
-			err = rxe_flush_pmem_iova(mr, iova + done, part);
+		err = rxe_odp_may_flush(qp, mr, end) ?:
+		      rxe_flush_pmem_iova(mr, iova + done, part);
+		if (err)
+			break;
+		done += part;
 	}
 	/* The next request is this one again. */
 	if (rxe_odp_retryable(err))
