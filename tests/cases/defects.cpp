@@ -5,6 +5,7 @@
 
 #include "defects.hpp"
 
+#include "advise.hpp"
 #include "memory.hpp"
 
 #include <sys/mman.h>
@@ -130,6 +131,60 @@ ibv_wc_status flush_whole_large_mr(const device &device) {
     return link.requester
         .run(operation::flush(target.target(first.data()), 0, IBV_FLUSH_PERSISTENT, IBV_FLUSH_MR))
         .status;
+}
+
+ibv_wc_status write_beyond_a_memory_window(const device &device) {
+    const mapping source = anonymous(one_packet);
+    const mapping map = anonymous(2 * page_size());
+    const auto source_mr = must(region::over(device, source.data(), one_packet, all_access));
+    const auto mr =
+        must(region::over(device, map.data(), map.size(), odp_access | IBV_ACCESS_MW_BIND));
+    connection link(device);
+    const mw_handle window(ibv_alloc_mw(device.pd(), IBV_MW_TYPE_2));
+    if (!window)
+        fail_with_errno("allocating a memory window");
+    const std::uint32_t key = ibv_inc_rkey(window->rkey);
+    ibv_send_wr bind{};
+    bind.opcode = IBV_WR_BIND_MW;
+    bind.bind_mw = {.mw = window.get(),
+                    .rkey = key,
+                    .bind_info = {.mr = mr.mr(),
+                                  .addr = mr.iova(map.data()),
+                                  .length = page_size(),
+                                  .mw_access_flags = IBV_ACCESS_REMOTE_WRITE}};
+    link.responder.post(bind);
+    if (link.responder.wait().status != IBV_WC_SUCCESS)
+        throw std::runtime_error("binding a memory window failed");
+    const auto status = link.requester
+                            .run(operation::write(source_mr.sge(source.data(), one_packet),
+                                                  {mr.iova(map.data() + page_size()), key}))
+                            .status;
+    // Free again, so that the unmodified driver does not wait for it when the queue pair goes.
+    ibv_send_wr invalidate{};
+    invalidate.opcode = IBV_WR_LOCAL_INV;
+    invalidate.invalidate_rkey = key;
+    link.responder.post(invalidate);
+    link.responder.wait();
+    return status;
+}
+
+ibv_wc_status flush_anonymous_memory(const device &device) {
+    const mapping map = anonymous(page_size());
+    fill_pattern(map.bytes(), data_seed);
+    const auto mr = must(
+        region::over(device, map.data(), page_size(), odp_access | IBV_ACCESS_FLUSH_PERSISTENT));
+    connection link(device);
+    return link.requester
+        .run(operation::flush(mr.target(map.data()), 64, IBV_FLUSH_PERSISTENT, IBV_FLUSH_RANGE))
+        .status;
+}
+
+int prefetch_read_only(const device &device) {
+    const mapping map = anonymous(page_size());
+    const auto mr = must(region::over(device, map.data(), page_size(),
+                                      IBV_ACCESS_ON_DEMAND | IBV_ACCESS_REMOTE_READ));
+    return advise(device, IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH, IB_UVERBS_ADVISE_MR_FLAG_FLUSH,
+                  std::array{mr.sge(map.data(), page_size())});
 }
 
 int register_implicit(const device &device) {

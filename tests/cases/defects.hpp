@@ -42,6 +42,16 @@ double cost_of_registering_1_gib(const device &device);
 /// looked at.
 ibv_wc_status flush_whole_large_mr(const device &device);
 
+/// How a WRITE ends that goes to an on-demand MR by the key of a memory window, and begins behind
+/// the window's end.
+ibv_wc_status write_beyond_a_memory_window(const device &device);
+
+/// How a FLUSH for persistence ends of anonymous memory.
+ibv_wc_status flush_anonymous_memory(const device &device);
+
+/// The errno value of prefetching a read-only MR for reading; 0 is success.
+int prefetch_read_only(const device &device);
+
 /// The errno value of registering an implicit MR; 0 is success.
 int register_implicit(const device &device);
 

@@ -164,6 +164,16 @@ TEST_P(MalformedRequest, RepeatedReadAfterARequestOfNothing) {
     read(1, 0); // and the other way round
 }
 
+// What the peer says of a READ of nothing besides its length means nothing (IBTA C9-88), also when
+// it is repeated.
+TEST_P(MalformedRequest, RepeatedReadOfNothingWithAKey) {
+    const endpoint side = responder();
+    const roce_request nothing{.opcode = rc_opcode::read_request,
+                               .header = rdma_header({target().iova, 0x12345678}, 0)};
+    EXPECT_EQ(exchange(side, nothing).opcode, rc_opcode::read_response_only);
+    EXPECT_EQ(exchange(side, nothing).opcode, rc_opcode::read_response_only);
+}
+
 std::string name_of(const ::testing::TestParamInfo<memory_region> &test) {
     switch (test.param) {
     case memory_region::pinned:
@@ -179,6 +189,37 @@ std::string name_of(const ::testing::TestParamInfo<memory_region> &test) {
 INSTANTIATE_TEST_SUITE_P(To, MalformedRequest,
                          ::testing::Values(memory_region::pinned, memory_region::on_demand,
                                            memory_region::implicit),
+                         name_of);
+
+// Pinning as much is more than the guest has.
+class LongRequest : public MalformedRequest {};
+
+// The longest message there is: as a signed number its length is negative.
+TEST_P(LongRequest, ReadOfTwoGib) {
+    const mapping map(std::size_t{3} << 30, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    fill_pattern(map.bytes(0, 4 * mtu), seed);
+    checked(mprotect(map.data() + page_size(), map.size() - page_size(), PROT_NONE), "mprotect");
+    const auto mr = GetParam() == memory_region::implicit
+                        ? must(region::implicit(dev, odp_access))
+                        : must(region::over(dev, map.data(), map.size(), odp_access));
+    const endpoint side = responder();
+    peer_.send(side.qp()->qp_num, {.opcode = rc_opcode::read_request,
+                                   .header = rdma_header(mr.target(map.data()), 1U << 31)});
+    for (std::uint32_t packet = 0; packet < page_size() / mtu; ++packet) {
+        const auto answer = peer_.receive();
+        ASSERT_TRUE(answer) << "packet " << packet;
+        EXPECT_EQ(answer->psn, packet);
+        EXPECT_TRUE(matches(compare_pattern(answer->payload, seed, packet * mtu)));
+        EXPECT_EQ(answer->payload.size(), mtu);
+    }
+    const auto refused = peer_.receive();
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->syndrome, nak_remote_access_error);
+}
+
+INSTANTIATE_TEST_SUITE_P(To, LongRequest,
+                         ::testing::Values(memory_region::on_demand, memory_region::implicit),
                          name_of);
 
 // Only an on-demand MR over memory that is not persistent can have the right to flush.
@@ -197,6 +238,28 @@ TEST_P(MalformedFlush, ReservedSelectivityIsNoSuccess) {
             << std::format("{:#x}", answer.syndrome);
     }
     EXPECT_TRUE(matches(compare_pattern(map_.bytes(), seed)));
+}
+
+// Of a FLUSH the invariant CRC is over all headers, once; but the unmodified driver has them in it
+// twice, and is to be understood.
+TEST_P(MalformedFlush, EitherCrcIsTakenAndNoOther) {
+    const auto mr = register_inner(all_access | IBV_ACCESS_FLUSH_GLOBAL);
+    const endpoint side = responder();
+    roce_request request{
+        .opcode = rc_opcode::flush,
+        .header = flush_header(IBV_FLUSH_GLOBAL, IBV_FLUSH_RANGE, mr.target(inner()), mtu)};
+    EXPECT_TRUE(exchange(side, request).is_positive());
+    request.psn = 1;
+    request.headers_twice = true;
+    EXPECT_TRUE(exchange(side, request).is_positive());
+    // Nobody computes it so for anything else.
+    roce_request other = write(rc_opcode::write_only, 100, 100);
+    other.psn = 2;
+    other.headers_twice = true;
+    peer_.send(side.qp()->qp_num, other);
+    EXPECT_FALSE(peer_.receive(std::chrono::milliseconds(300)));
+    other.headers_twice = false;
+    EXPECT_TRUE(exchange(side, other).is_positive());
 }
 
 INSTANTIATE_TEST_SUITE_P(To, MalformedFlush,

@@ -6,14 +6,11 @@
 #include "fixture.hpp"
 #include "resources.hpp"
 
-#include <memory>
 #include <optional>
 
 namespace odp_test {
 
 namespace {
-
-using mw_handle = std::unique_ptr<ibv_mw, destroyer<ibv_dealloc_mw>>;
 
 class MemoryWindow : public verbs_test {
   protected:
@@ -26,12 +23,6 @@ class MemoryWindow : public verbs_test {
         fill_pattern(source_.map.bytes(), seed);
     }
 
-    static void post(endpoint &side, ibv_send_wr &request) {
-        request.send_flags = IBV_SEND_SIGNALED;
-        ibv_send_wr *bad = nullptr;
-        if (const int error = ibv_post_send(side.qp(), &request, &bad))
-            fail_with(error, "posting a work request");
-    }
     /// Binds it to the queue pair, to the second page; the key that it has then.
     std::uint32_t bind_to(endpoint &side) {
         const std::uint32_t key = ibv_inc_rkey(mw_->rkey);
@@ -43,7 +34,7 @@ class MemoryWindow : public verbs_test {
                                          .addr = mr_->iova(page()),
                                          .length = page_size(),
                                          .mw_access_flags = IBV_ACCESS_REMOTE_WRITE}};
-        post(side, request);
+        side.post(request);
         EXPECT_TRUE(completed_with(side.wait(), IBV_WC_SUCCESS));
         mw_->rkey = key;
         return key;
@@ -52,7 +43,7 @@ class MemoryWindow : public verbs_test {
         ibv_send_wr request{};
         request.opcode = IBV_WR_LOCAL_INV;
         request.invalidate_rkey = key;
-        post(side, request);
+        side.post(request);
         return side.wait();
     }
     void send_and_invalidate(endpoint &side, std::uint32_t key) {
@@ -62,7 +53,7 @@ class MemoryWindow : public verbs_test {
         request.sg_list = &element;
         request.num_sge = 1;
         request.invalidate_rkey = key;
-        post(side, request);
+        side.post(request);
     }
     ibv_wc write_through(endpoint &side, std::uint32_t key) {
         return side.run(

@@ -9,6 +9,7 @@
 #include "fixture.hpp"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <atomic>
@@ -203,6 +204,30 @@ TEST_F(Regression, LargeRegistrationsSucceed) {
     EXPECT_EQ(result.of_64_gib, 0);
 }
 
+// Defect 12: the list of pages of a pinned MR was allocated in one piece; the unmodified driver
+// warns and fails. The memory is one piece over and over, as the guest has not that much.
+TEST_F(Regression, PinnedMrOfMoreThanOneGib) {
+    constexpr std::size_t piece = 2UZ * 1024 * 1024;
+    constexpr std::size_t length = (std::size_t{1} << 30) + piece;
+    const memory content(memory_kind::memfd, piece);
+    fill_pattern(content.map.bytes(), seed);
+    const mapping range(length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    for (std::size_t start = 0; start < length; start += piece)
+        if (mmap(range.data() + start, piece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                 content.backing.descriptor(), 0) == MAP_FAILED)
+            fail_with_errno("mapping a file over and over");
+    const auto mr = must(region::over(dev, range.data(), length, all_access));
+    const pinned_buffer buffer(dev, 10000);
+    connection link(dev);
+    for (const std::size_t start : {std::size_t{77}, length / 2 + 5, length - 10000}) {
+        ASSERT_TRUE(completed_with(
+            link.requester.run(operation::read(buffer.mr.sge(buffer.map.data(), 10000),
+                                               mr.target(range.data() + start))),
+            IBV_WC_SUCCESS));
+        EXPECT_TRUE(matches(compare_bytes(buffer.map.bytes(), range.bytes(start, 10000))));
+    }
+}
+
 // Defect 16: registration walked the range.
 TEST_F(Regression, RegistrationCostDoesNotGrowWithTheLength) {
     // The benchmark measures this exactly; here only the order of magnitude is asserted, since the
@@ -213,6 +238,36 @@ TEST_F(Regression, RegistrationCostDoesNotGrowWithTheLength) {
 // Defect 9: the length of a FLUSH was cut to 32 bits.
 TEST_F(Regression, FlushOfALargeMrLooksAtAllOfIt) {
     EXPECT_EQ(flush_whole_large_mr(dev), IBV_WC_REM_ACCESS_ERR);
+}
+
+// Defect 7.
+TEST_F(Regression, MemoryWindowEndsWhereItSays) {
+    EXPECT_EQ(write_beyond_a_memory_window(dev), IBV_WC_REM_ACCESS_ERR);
+}
+
+// Defect 8.
+TEST_F(Regression, AnonymousMemoryIsNotSaidToLast) {
+    EXPECT_EQ(flush_anonymous_memory(dev), IBV_WC_REM_ACCESS_ERR);
+}
+
+// Defect 13.
+TEST_F(Regression, ReadOnlyMrIsPrefetchedForReading) {
+    EXPECT_EQ(prefetch_read_only(dev), 0);
+}
+
+// Defect 20: of the hole around it, nothing is filled.
+TEST_F(Regression, HoleIsFilledWhereItIsWritten) {
+    const memory area(memory_kind::tmpfs, 64 * page_size());
+    const pinned_buffer source(dev, page_size());
+    const auto mr = must(region::over(dev, area.map.data(), area.map.size(), odp_access));
+    connection link(dev);
+    ASSERT_TRUE(completed_with(
+        link.requester.run(operation::write(source.mr.sge(source.map.data(), page_size()),
+                                            mr.target(area.map.data()))),
+        IBV_WC_SUCCESS));
+    struct stat status{};
+    checked(fstat(area.backing.descriptor(), &status), "asking for a file's blocks");
+    EXPECT_EQ(static_cast<std::size_t>(status.st_blocks) * 512, page_size());
 }
 
 // Defect 21.

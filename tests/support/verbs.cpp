@@ -190,7 +190,7 @@ endpoint::endpoint(const device &device, endpoint_kind kind)
                       .max_recv_wr = kind.receives != nullptr ? 0 : queue_depth,
                       .max_send_sge = queue_elements,
                       .max_recv_sge = kind.receives != nullptr ? 0 : queue_elements,
-                      .max_inline_data = 0};
+                      .max_inline_data = kind.inline_bytes};
     attributes.srq = kind.receives;
     attributes.qp_type = kind.type;
     attributes.sq_sig_all = 1;
@@ -256,6 +256,29 @@ void endpoint::connect(const device &device, const ibv_gid &peer, std::uint32_t 
         fail_with(error, "moving a queue pair to RTS");
 }
 
+void endpoint::open() {
+    ibv_qp_attr attributes{};
+    attributes.qp_state = IBV_QPS_INIT;
+    attributes.port_num = port_number;
+    attributes.qkey = datagram_key;
+    if (const int error = ibv_modify_qp(
+            qp_.get(), &attributes, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY))
+        fail_with(error, "moving a queue pair to INIT");
+    attributes.qp_state = IBV_QPS_RTR;
+    if (const int error = ibv_modify_qp(qp_.get(), &attributes, IBV_QP_STATE))
+        fail_with(error, "moving a queue pair to RTR");
+    attributes.qp_state = IBV_QPS_RTS;
+    if (const int error = ibv_modify_qp(qp_.get(), &attributes, IBV_QP_STATE | IBV_QP_SQ_PSN))
+        fail_with(error, "moving a queue pair to RTS");
+}
+
+void endpoint::post(ibv_send_wr request) {
+    request.send_flags |= IBV_SEND_SIGNALED;
+    ibv_send_wr *bad = nullptr;
+    if (const int error = ibv_post_send(qp_.get(), &request, &bad))
+        fail_with(error, "posting a work request");
+}
+
 void endpoint::post(const operation &work) {
     const bool is_atomic =
         work.opcode == IBV_WR_ATOMIC_FETCH_AND_ADD || work.opcode == IBV_WR_ATOMIC_CMP_AND_SWP;
@@ -271,7 +294,6 @@ void endpoint::post(const operation &work) {
     request.opcode = work.opcode;
     request.sg_list = &element;
     request.num_sge = work.local ? 1 : 0;
-    request.send_flags = IBV_SEND_SIGNALED;
     if (is_atomic) {
         request.wr.atomic = {.remote_addr = work.remote.iova,
                              .compare_add = work.compare_or_add,
@@ -280,9 +302,7 @@ void endpoint::post(const operation &work) {
     } else {
         request.wr.rdma = {.remote_addr = work.remote.iova, .rkey = work.remote.rkey};
     }
-    ibv_send_wr *bad = nullptr;
-    if (const int error = ibv_post_send(qp_.get(), &request, &bad))
-        fail_with(error, "posting a work request");
+    post(request);
 }
 
 void endpoint::post_extended(const operation &work) {

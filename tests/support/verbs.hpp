@@ -36,6 +36,8 @@ using pd_handle = std::unique_ptr<ibv_pd, destroyer<ibv_dealloc_pd>>;
 using cq_handle = std::unique_ptr<ibv_cq, destroyer<ibv_destroy_cq>>;
 using qp_handle = std::unique_ptr<ibv_qp, destroyer<ibv_destroy_qp>>;
 using srq_handle = std::unique_ptr<ibv_srq, destroyer<ibv_destroy_srq>>;
+using mw_handle = std::unique_ptr<ibv_mw, destroyer<ibv_dealloc_mw>>;
+using ah_handle = std::unique_ptr<ibv_ah, destroyer<ibv_destroy_ah>>;
 using mr_handle = std::unique_ptr<ibv_mr, destroyer<ibv_dereg_mr>>;
 
 /// Every right that the tests need; flush rights are asked for where they are the subject.
@@ -145,9 +147,10 @@ inline constexpr std::chrono::seconds completion_deadline{30};
 
 /// What a queue pair is; by default what most tests need.
 struct endpoint_kind {
-    ibv_qp_type type = IBV_QPT_RC;         ///< or IBV_QPT_UC
+    ibv_qp_type type = IBV_QPT_RC;         ///< or IBV_QPT_UC, IBV_QPT_UD
     ibv_srq *receives = nullptr;           ///< shared ones, instead of a receive queue of its own
     std::uint8_t responder_resources = 16; ///< for what a peer may have outstanding
+    std::uint32_t inline_bytes = 0;        ///< that a work request can have instead of elements
 };
 
 /// Scatter/gather elements that a work request of an endpoint can have.
@@ -167,7 +170,13 @@ class endpoint {
     /// 0.5 s: an emulated CPU can be away for long without anything being lost.
     static constexpr std::uint8_t patient = 17;
 
+    /// For datagrams: there is no peer, every message names its own.
+    void open();
+    static constexpr std::uint32_t datagram_key = 0x11111111;
+
     void post(const operation &work);
+    /// One that operation has no words for; always signaled.
+    void post(ibv_send_wr request);
     void post_receive(ibv_sge destination, std::uint64_t wr_id = 0);
     void post_receive(std::span<ibv_sge> destination, std::uint64_t wr_id);
     /// The next completion; throws when none comes before the deadline.

@@ -54,6 +54,18 @@ TEST_F(UpstreamDefect, FlushOfALargeMrLooksAtItsFirstPageOnly) {
     EXPECT_EQ(flush_whole_large_mr(dev), IBV_WC_SUCCESS);
 }
 
+TEST_F(UpstreamDefect, MemoryWindowDoesNotEnd) {
+    EXPECT_EQ(write_beyond_a_memory_window(dev), IBV_WC_SUCCESS);
+}
+
+TEST_F(UpstreamDefect, AnonymousMemoryIsSaidToLast) {
+    EXPECT_EQ(flush_anonymous_memory(dev), IBV_WC_SUCCESS);
+}
+
+TEST_F(UpstreamDefect, PrefetchOfAReadOnlyMrIsRefused) {
+    EXPECT_NE(prefetch_read_only(dev), 0);
+}
+
 TEST_F(UpstreamDefect, ImplicitRegistrationIsRefused) {
     EXPECT_NE(register_implicit(dev), 0);
     EXPECT_EQ(dev.attributes().odp_caps.general_caps & IBV_ODP_SUPPORT_IMPLICIT, 0U);

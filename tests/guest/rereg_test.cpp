@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// ibv_rereg_mr(3) of on-demand MRs: rights and protection domain change, the keys stay. What cannot
+// change is refused, and the MR is as it was.
+
+#include "fixture.hpp"
+#include "rereg.hpp"
+
+#include <memory>
+
+namespace odp_test {
+
+namespace {
+
+class Rereg : public verbs_test, public ::testing::WithParamInterface<bool> {
+  protected:
+    static constexpr std::size_t length = 3000;
+    static constexpr int read_only =
+        IBV_ACCESS_ON_DEMAND | IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ;
+
+    void expect_write(ibv_wc_status expected) {
+        connection link(dev);
+        EXPECT_TRUE(completed_with(
+            link.requester.run(operation::write(local_.mr.sge(local_.map.data(), length),
+                                                mr_.target(map_.data() + 100))),
+            expected));
+    }
+    void expect_read(ibv_wc_status expected) {
+        connection link(dev);
+        EXPECT_TRUE(completed_with(
+            link.requester.run(operation::read(local_.mr.sge(local_.map.data(), length),
+                                               mr_.target(map_.data() + 100))),
+            expected));
+    }
+
+    const mapping map_{2 * page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
+    const pinned_buffer local_{dev, page_size()};
+    const region mr_{GetParam() ? must(region::implicit(dev, read_only))
+                                : must(region::over(dev, map_.data(), map_.size(), read_only))};
+};
+
+TEST_P(Rereg, RightsComeAndGo) {
+    expect_read(IBV_WC_SUCCESS);
+    expect_write(IBV_WC_REM_ACCESS_ERR);
+    ASSERT_EQ(reregister(dev, mr_, {.access = odp_access}), 0);
+    fill_pattern(local_.map.bytes(), seed);
+    expect_write(IBV_WC_SUCCESS);
+    EXPECT_TRUE(matches(compare_pattern(map_.bytes(100, length), seed)));
+    ASSERT_EQ(reregister(dev, mr_, {.access = read_only}), 0);
+    expect_write(IBV_WC_REM_ACCESS_ERR);
+    expect_read(IBV_WC_SUCCESS);
+}
+
+// The right to write what may only be read is none: the mapping decides, as ever.
+TEST_P(Rereg, ReadOnlyMemoryStaysSo) {
+    fill_pattern(map_.bytes(), seed);
+    map_.protect(PROT_READ);
+    ASSERT_EQ(reregister(dev, mr_, {.access = odp_access}), 0);
+    expect_read(IBV_WC_SUCCESS);
+    expect_write(IBV_WC_REM_ACCESS_ERR);
+    EXPECT_TRUE(matches(compare_pattern(map_.bytes(), seed)));
+}
+
+TEST_P(Rereg, ProtectionDomainChanges) {
+    const pd_handle other(ibv_alloc_pd(dev.context()));
+    ASSERT_TRUE(other);
+    ASSERT_EQ(reregister(dev, mr_, {.protection_domain = other.get()}), 0);
+    expect_read(IBV_WC_REM_ACCESS_ERR);
+    ASSERT_EQ(reregister(dev, mr_, {.protection_domain = dev.pd()}), 0);
+    expect_read(IBV_WC_SUCCESS);
+}
+
+TEST_P(Rereg, MemoryDoesNotChange) {
+    const mapping elsewhere(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    EXPECT_EQ(reregister(dev, mr_, {.memory = elsewhere.bytes()}), EOPNOTSUPP);
+    expect_read(IBV_WC_SUCCESS);
+}
+
+TEST_P(Rereg, RightsThatMakeNoSenseAreRefused) {
+    EXPECT_EQ(reregister(dev, mr_, {.access = IBV_ACCESS_ON_DEMAND | IBV_ACCESS_REMOTE_WRITE}),
+              EINVAL)
+        << "remote write without local write";
+    expect_read(IBV_WC_SUCCESS);
+    expect_write(IBV_WC_REM_ACCESS_ERR);
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Rereg, ::testing::Bool(),
+                         [](const auto &test) { return test.param ? "Implicit" : "Explicit"; });
+
+} // namespace
+
+} // namespace odp_test
