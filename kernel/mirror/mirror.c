@@ -76,6 +76,13 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 	if (!mirror)
 		return ERR_PTR(-ENOMEM);
 
+	/* For the first mirror of a user; otherwise it is freed again. */
+	mirror->user = kzalloc_obj(*mirror->user, GFP_KERNEL_ACCOUNT);
+	if (!mirror->user) {
+		kfree(mirror);
+		return ERR_PTR(-ENOMEM);
+	}
+	mirror->user->id = odp_user_id();
 	kref_init(&mirror->ref);
 	mirror->owner = owner;
 	mirror->ops = ops;
@@ -103,8 +110,33 @@ static void odp_mirror_free(struct odp_mirror *mirror)
 		module_put(mirror->ops->module);
 	}
 	mmdrop(mirror->mm);
+	kfree(mirror->user);
 	kfree(mirror);
 	module_put(THIS_MODULE);
+}
+
+/*
+ * Put a new mirror on the list. Returns a user to be freed: the new one's own, if
+ * it is not his first.
+ */
+static struct odp_user *odp_mirror_add_locked(struct odp_mirror *mirror)
+{
+	struct odp_user *spare = NULL;
+	struct odp_mirror *other;
+
+	lockdep_assert_held(&odp_mirrors_lock);
+
+	list_for_each_entry(other, &odp_mirrors, list) {
+		if (!uid_eq(other->user->id, mirror->user->id))
+			continue;
+		spare = mirror->user;
+		mirror->user = other->user;
+		break;
+	}
+	mirror->user->mirrors++;
+	mirror->id = ++odp_next_id;
+	list_add(&mirror->list, &odp_mirrors);
+	return spare;
 }
 
 /* Also one without windows, while something is in flight: its limits last. */
@@ -142,6 +174,7 @@ struct odp_mirror *odp_mirror_open(const void *owner,
 				   struct mm_struct *mm)
 {
 	struct odp_mirror *mirror, *new = NULL;
+	struct odp_user *spare = NULL;
 
 	/* For the first mirror, but said for each. */
 	might_alloc(GFP_KERNEL);
@@ -160,12 +193,12 @@ struct odp_mirror *odp_mirror_open(const void *owner,
 	if (!mirror) {
 		mirror = new;
 		new = NULL;
-		mirror->id = ++odp_next_id;
-		list_add(&mirror->list, &odp_mirrors);
+		spare = odp_mirror_add_locked(mirror);
 	}
 	WRITE_ONCE(mirror->windows, mirror->windows + 1);
 	mutex_unlock(&odp_mirrors_lock);
 
+	kfree(spare);
 	if (new)
 		odp_mirror_free(new);
 	return mirror;
@@ -203,6 +236,8 @@ static void odp_mirror_release(struct kref *ref)
 
 	mutex_lock(&odp_mirrors_lock);
 	list_del(&mirror->list);
+	if (--mirror->user->mirrors)
+		mirror->user = NULL; /* another one's still */
 	mutex_unlock(&odp_mirrors_lock);
 	odp_chunks_destroy(mirror);
 	odp_mirror_free(mirror);

@@ -14,6 +14,7 @@
  *	fault.c		having mm bring in the rest
  *	request.c	faults that take long
  *	prefetch.c	faults ahead of time
+ *	share.c		what one user may have of what is there for all
  *	access.c	using the pages
  *	trace.h		tracepoints
  *	rules.h		what must not be broken, and a way to break it
@@ -25,10 +26,10 @@
  * Outermost first:
  *
  * odp_mirrors_lock (mutex)
- *	Protects the list of mirrors, each mirror's count of windows and the
- *	devices' &struct odp_totals. Taken when a window is made or destroyed,
- *	never on an access. No memory is allocated under it: the shrinker takes
- *	it (a try).
+ *	Protects the list of mirrors, each mirror's count of windows, each
+ *	user's of mirrors and the devices' &struct odp_totals. Taken when a
+ *	window is made or destroyed, never on an access. No memory is allocated
+ *	under it: the shrinker takes it (a try).
  *
  * mm->mmap_lock (not ours)
  *	Held shared around hmm_range_fault() and faults. Exclusive only when the
@@ -59,9 +60,9 @@
 /**
  * DOC: Lifetime
  *
- * A mirror lives while it has windows, a fault in flight or a prefetch. It
- * holds the mm_struct (mmgrab), not the address space: a fault takes that for
- * its own length only (mmget_not_zero).
+ * A mirror lives while it has windows, a fault in flight or a prefetch, and a
+ * user while he has a mirror. A mirror holds the mm_struct (mmgrab), not the
+ * address space: a fault takes that for its own length only (mmget_not_zero).
  *
  * A chunk is reachable from its XArray slot, and is removed from there only
  * with its lock held exclusive, dead set, no entry present and no fault in
@@ -84,6 +85,7 @@
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/spinlock.h>
+#include <linux/uidgid.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -129,12 +131,37 @@ struct odp_leaf {
 };
 
 /**
+ * enum odp_share - what no user may have too much of
+ * @ODP_SHARE_WORKS: faults and prefetches in flight
+ * @ODP_SHARE_WAITERS: tasks that wait for a fault
+ * @ODP_NR_SHARES: how many there are
+ */
+enum odp_share {
+	ODP_SHARE_WORKS,
+	ODP_SHARE_WAITERS,
+	ODP_NR_SHARES,
+};
+
+/**
+ * struct odp_user - who has mirrors
+ * @id: see odp_user_id()
+ * @mirrors: how many; protected by odp_mirrors_lock
+ * @used: of each &enum odp_share
+ */
+struct odp_user {
+	kuid_t id;
+	unsigned long mirrors;
+	atomic_t used[ODP_NR_SHARES];
+};
+
+/**
  * struct odp_mirror - a device's mirror of one address space
  * @ref: one for @windows not being 0, one per fault in flight, one per prefetch
  * @list: in odp_mirrors; protected by odp_mirrors_lock
  * @owner: what tells devices apart; never dereferenced
  * @ops: the driver's, or NULL if it does not map for DMA
  * @mm: the owner's mm, held by mmgrab()
+ * @user: who made the mirror
  * @pid: of the process that made the mirror, for the summary
  * @id: for the summary
  * @windows: protected by odp_mirrors_lock; a prefetch looks without it
@@ -156,6 +183,7 @@ struct odp_mirror {
 	const void *owner;
 	const struct odp_device_ops *ops;
 	struct mm_struct *mm;
+	struct odp_user *user;
 	pid_t pid;
 	u32 id;
 	u64 windows;
@@ -492,6 +520,11 @@ long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
 struct odp_chunk *odp_fault(struct odp_window *window, struct odp_chunk *chunk,
 			    unsigned long first, unsigned long last,
 			    bool write);
+
+/* share.c */
+kuid_t odp_user_id(void);
+bool odp_share_take(struct odp_user *user, enum odp_share which);
+void odp_share_return(struct odp_user *user, enum odp_share which);
 
 /* debugfs.c */
 void odp_debugfs_init(void);

@@ -123,6 +123,7 @@ static void odp_prefetch_work(struct work_struct *work)
 {
 	struct odp_prefetch *prefetch = container_of(work, struct odp_prefetch,
 						     work);
+	struct odp_mirror *mirror;
 	int ret, err = 0;
 	u32 i;
 
@@ -131,10 +132,21 @@ static void odp_prefetch_work(struct work_struct *work)
 		err = err ?: ret;
 	}
 
-	atomic_dec(&prefetch->range[0].mirror->nprefetches);
+	mirror = prefetch->range[0].mirror;
+	atomic_dec(&mirror->nprefetches);
+	odp_share_return(mirror->user, ODP_SHARE_WORKS);
 	prefetch->error = err;
 	complete_all(&prefetch->done);
 	odp_prefetch_put(prefetch);
+}
+
+static bool odp_prefetch_take(struct odp_mirror *mirror)
+{
+	if (atomic_inc_return(&mirror->nprefetches) <= ODP_PREFETCHES_MAX &&
+	    odp_share_take(mirror->user, ODP_SHARE_WORKS))
+		return true;
+	atomic_dec(&mirror->nprefetches);
+	return false;
 }
 
 /**
@@ -211,7 +223,7 @@ EXPORT_SYMBOL_GPL(odp_prefetch_add);
  * Context: process context.
  *
  * Return: 0, or
- * -EAGAIN: the owner has too many prefetches running
+ * -EAGAIN: the process or its user has too many prefetches running
  */
 int odp_prefetch_start(struct odp_prefetch *prefetch)
 {
@@ -223,10 +235,8 @@ int odp_prefetch_start(struct odp_prefetch *prefetch)
 		return 0;
 	}
 	mirror = prefetch->range[0].mirror;
-	if (atomic_inc_return(&mirror->nprefetches) > ODP_PREFETCHES_MAX) {
-		atomic_dec(&mirror->nprefetches);
+	if (!odp_prefetch_take(mirror))
 		return -EAGAIN;
-	}
 	for (i = 0; i < prefetch->nranges; i++)
 		odp_count(prefetch->range[i].mirror, ODP_COUNT_PREFETCHES);
 	refcount_inc(&prefetch->ref);

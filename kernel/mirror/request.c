@@ -7,18 +7,20 @@
  * stuck that long. So what cannot be had quickly is a request to a work item,
  * for which the caller waits a bounded time. The request goes on without him,
  * holding the mirror and, for its own length, the address space. A later access
- * to the same range finds the request and waits for it again.
+ * to the same range finds the request, and waits for it only while it is young.
  */
 #include <linux/completion.h>
+#include <linux/jiffies.h>
 #include <linux/slab.h>
 
 #include "mirror.h"
 
 /*
- * How long an access waits for its fault. Less than the shortest
+ * How old a request may be that an access waits for. Less than the shortest
  * time-out for an ACK that applications commonly use (14, that is 67 ms: IBTA
  * 9.7.6.1.3), so that the answer "not ready" gets out before the peer sends
- * again.
+ * again. What is older takes no task's time any more, however often it is asked
+ * for.
  */
 #define ODP_FAULT_WAIT_MS	40
 
@@ -27,6 +29,13 @@
  * that never answers does not take all workers there are.
  */
 #define ODP_REQUESTS_MAX	32
+
+/*
+ * How long an error that nobody waited for is kept for who asks again. Far longer
+ * than a driver pauses between two attempts.
+ */
+#define ODP_ERROR_KEEP_MS	1000
+#define ODP_ERROR_POLL_MS	20
 
 /**
  * struct odp_request - a fault in flight
@@ -38,6 +47,12 @@
  * @first: first address; the error is about this one
  * @last: last address that would be good to have, in the same slot
  * @write: fault for writing
+ * @begun: in jiffies
+ * @chunk: kept as long as the request is on the list, or NULL
+ * @sequence: of the slot, from before the fault
+ * @failed: it ended, and @error is kept for who asks for the same; protected by
+ *	odp_mirror.faults_lock
+ * @heard: somebody did
  * @error: how it ended; valid after @done
  * @done: completed when it ended
  */
@@ -50,6 +65,11 @@ struct odp_request {
 	unsigned long first;
 	unsigned long last;
 	bool write;
+	unsigned long begun;
+	struct odp_chunk *chunk;
+	u32 sequence;
+	bool failed;
+	bool heard;
 	int error;
 	struct completion done;
 };
@@ -63,6 +83,12 @@ static void odp_request_put(struct odp_request *request)
 	kfree(request);
 }
 
+/* Raised by everything that mm does to the place. */
+static u32 odp_request_sequence(const struct odp_request *request)
+{
+	return READ_ONCE(odp_slot(request->chunk, request->first)->sequence);
+}
+
 /* 0, or an errno as for odp_fault_slot(). The mm is held. */
 static int odp_request_fault(struct odp_request *request)
 {
@@ -73,13 +99,43 @@ static int odp_request_fault(struct odp_request *request)
 	if (IS_ERR(chunk))
 		return PTR_ERR(chunk);
 
+	request->chunk = chunk;
+	request->sequence = odp_request_sequence(request);
 	odp_count(request->mirror, ODP_COUNT_QUEUED);
 	atomic64_inc(&request->tally->faults_queued);
 	ret = odp_fault_slot(chunk, request->first, request->last,
 			     request->write, ODP_FAULT_FULL);
-	odp_chunk_release(chunk);
 	odp_tally_fault(request->tally, ret);
 	return min(ret, 0L);
+}
+
+/*
+ * Take the request off the list. But if it failed and nobody waits for it any
+ * more, whoever asks again would have it done again, and if it fails as slowly
+ * each time, would never hear of it.
+ */
+static bool odp_request_remove(struct odp_request *request, int err)
+{
+	struct odp_mirror *mirror = request->mirror;
+
+	spin_lock(&mirror->faults_lock);
+	request->failed = !request->failed && err && err != -EAGAIN &&
+			  err != -ENOMEM && request->chunk &&
+			  refcount_read(&request->ref) == 1;
+	if (!request->failed)
+		list_del(&request->list);
+	spin_unlock(&mirror->faults_lock);
+	return !request->failed;
+}
+
+static void odp_request_keep_error(struct odp_request *request)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(ODP_ERROR_KEEP_MS);
+
+	while (!READ_ONCE(request->heard) && time_before(jiffies, end) &&
+	       READ_ONCE(request->mirror->windows) &&
+	       odp_request_sequence(request) == request->sequence)
+		schedule_timeout_idle(msecs_to_jiffies(ODP_ERROR_POLL_MS));
 }
 
 static void odp_request_work(struct work_struct *work)
@@ -88,6 +144,7 @@ static void odp_request_work(struct work_struct *work)
 						   work);
 	struct odp_mirror *mirror = request->mirror;
 	int err = -EFAULT;
+	bool removed;
 
 	/* Not after exit: then there is nothing to fault in. */
 	if (odp_mm_get(mirror)) {
@@ -97,17 +154,34 @@ static void odp_request_work(struct work_struct *work)
 	if (err)
 		odp_count(mirror, ODP_COUNT_ERRORS);
 
-	spin_lock(&mirror->faults_lock);
-	list_del(&request->list);
-	spin_unlock(&mirror->faults_lock);
 	request->error = err;
+	removed = odp_request_remove(request, err);
 	complete_all(&request->done);
+	if (!removed) {
+		odp_request_keep_error(request);
+		odp_request_remove(request, err);
+	}
+	if (request->chunk)
+		odp_chunk_release(request->chunk);
+	odp_share_return(mirror->user, ODP_SHARE_WORKS);
 	odp_request_put(request);
 }
 
+/* Whether what the request brings is what is wanted. */
+static bool odp_request_covers(const struct odp_request *request,
+			       unsigned long first, bool write)
+{
+	if (request->failed)
+		return request->first >> PAGE_SHIFT == first >> PAGE_SHIFT &&
+		       request->write == write &&
+		       odp_request_sequence(request) == request->sequence;
+	return request->first <= first && first <= request->last &&
+	       (request->write || !write);
+}
+
 /*
- * The request under way that will have the page, NULL if there is none, or
- * ERR_PTR(-EAGAIN) if there are too many.
+ * The request under way that will have the page, NULL if there may be a new one,
+ * or ERR_PTR(-EAGAIN) if there are too many.
  */
 static struct odp_request *odp_request_find_locked(struct odp_mirror *mirror,
 						   unsigned long first,
@@ -119,12 +193,14 @@ static struct odp_request *odp_request_find_locked(struct odp_mirror *mirror,
 	lockdep_assert_held(&mirror->faults_lock);
 
 	list_for_each_entry(request, &mirror->faults, list) {
-		if (request->first <= first && first <= request->last &&
-		    (request->write || !write))
+		if (odp_request_covers(request, first, write))
 			return request;
 		n++;
 	}
-	return n < ODP_REQUESTS_MAX ? NULL : ERR_PTR(-EAGAIN);
+	if (n >= ODP_REQUESTS_MAX ||
+	    !odp_share_take(mirror->user, ODP_SHARE_WORKS))
+		return ERR_PTR(-EAGAIN);
+	return NULL;
 }
 
 /* Join the request that covers @first, or start one. Takes a reference. */
@@ -144,6 +220,7 @@ static struct odp_request *odp_request_get(struct odp_window *window,
 	new->first = first;
 	new->last = last;
 	new->write = write;
+	new->begun = jiffies;
 	init_completion(&new->done);
 
 	spin_lock(&mirror->faults_lock);
@@ -165,21 +242,35 @@ static struct odp_request *odp_request_get(struct odp_window *window,
 	return new;
 }
 
+/* Whether the request has ended, in time. */
+static bool odp_request_wait(struct odp_request *request)
+{
+	unsigned long end = request->begun + msecs_to_jiffies(ODP_FAULT_WAIT_MS);
+	struct odp_user *user = request->mirror->user;
+	unsigned long now = jiffies;
+	bool done;
+
+	if (time_after_eq(now, end) ||
+	    !odp_share_take(user, ODP_SHARE_WAITERS))
+		return completion_done(&request->done);
+	done = wait_for_completion_timeout(&request->done, end - now);
+	odp_share_return(user, ODP_SHARE_WAITERS);
+	return done;
+}
+
 static int odp_request_and_wait(struct odp_window *window, unsigned long first,
 				unsigned long last, bool write)
 {
-	unsigned long timeout = msecs_to_jiffies(ODP_FAULT_WAIT_MS);
 	struct odp_request *request;
 	int err = -EAGAIN;
 
 	request = odp_request_get(window, first, last, write);
-	if (IS_ERR(request)) {
-		/* Whoever repeats the access should not do so at once. */
-		schedule_timeout_idle(1);
+	if (IS_ERR(request))
 		return PTR_ERR(request);
-	}
-	if (wait_for_completion_timeout(&request->done, timeout))
+	if (odp_request_wait(request))
 		err = request->error;
+	if (err != -EAGAIN)
+		WRITE_ONCE(request->heard, true);
 	/* The error of a request that began elsewhere, or to write, is not ours. */
 	if (err != -EAGAIN &&
 	    (request->first >> PAGE_SHIFT != first >> PAGE_SHIFT ||
@@ -247,9 +338,9 @@ static int odp_fault_kept(struct odp_window *window, struct odp_chunk **chunk,
  * @write: for writing
  *
  * Makes progress from @first on, and not further than the 2 MiB that @first is
- * in: the caller looks again at what it has. Waits ODP_FAULT_WAIT_MS at most
- * for a fault that takes long, which goes on if that is not enough, and besides
- * for an invalidation that is under way in the same chunk.
+ * in: the caller looks again at what it has. Waits for a fault that takes long
+ * until that is ODP_FAULT_WAIT_MS old, and besides for an invalidation that is
+ * under way in the same chunk.
  *
  * Context: process context, may sleep; no chunk is locked.
  *
