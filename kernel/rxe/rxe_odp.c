@@ -10,7 +10,6 @@
  * Errors of the core become what the transport knows (IBTA 9.7.4.1, 9.9.3):
  * not yet: RNR NAK, or the packet is held; anything else: an access error.
  */
-#include <linux/delay.h>
 #include <linux/odp_mirror.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
@@ -119,8 +118,6 @@ void rxe_odp_mr_stop(struct rxe_mr *mr)
 /* The core tells more errors apart than the transport does. */
 static int rxe_odp_errno(int err)
 {
-	if (err == -ENOMEM)
-		usleep_range(1000, 2000); /* there is no event to wait for */
 	if (!err || rxe_odp_retryable(err) || err == -EINVAL)
 		return err;
 	return -EFAULT;
@@ -428,6 +425,7 @@ enum resp_states rxe_odp_resp_error(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
 	if (pkt->mask & RXE_RWR_MASK)
 		qp->resp.keep_wqe = true;
 	rxe_odp_drop_resource(qp);
+	rxe_hold_refuse(qp);
 	return RESPST_ERR_RNR;
 }
 
@@ -440,8 +438,10 @@ enum resp_states rxe_odp_resp_error(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
  */
 enum resp_states rxe_odp_resp_state(struct rxe_qp *qp, enum resp_states state)
 {
-	if (state == RESPST_ERR_RNR)
+	if (state == RESPST_ERR_RNR) {
 		rxe_odp_drop_resource(qp);
+		rxe_hold_refuse(qp);
+	}
 	return state;
 }
 
@@ -481,6 +481,7 @@ enum resp_states rxe_odp_read_error(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
 		qp->resp.res = NULL;
 	else
 		rxe_odp_drop_resource(qp);
+	rxe_hold_refuse(qp);
 	return RESPST_ERR_RNR;
 }
 
@@ -517,46 +518,6 @@ enum resp_states rxe_odp_recv_error(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
 	qp->resp.status = IB_WC_LOC_PROT_ERR;
 	qp->resp.goto_error = 1;
 	return RESPST_COMPLETE;
-}
-
-/**
- * rxe_odp_requeue_response - have the completer look at a response again
- * @qp: the queue pair
- * @pkt: the response, which the caller is about to free
- *
- * It goes back to the head of the queue, with references of its own on
- * everything that the caller's free drops.
- *
- * Context: the queue pair's send task.
- */
-void rxe_odp_requeue_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt)
-{
-	struct sk_buff *skb = PKT_TO_SKB(pkt);
-
-	/* Cannot fail: the caller holds one of each. */
-	rxe_get(qp);
-	WARN_ON_ONCE(!ib_device_try_get(qp->ibqp.device));
-	skb_queue_head(&qp->resp_pkts, skb_get(skb));
-}
-
-/**
- * rxe_odp_stop_qp - have a queue pair's tasks drop what they hold
- * @qp: the queue pair, which is being destroyed
- *
- * The tasks look at the queue pair each time they come back to a packet that
- * waits for its page, and empty their queues when it is not valid any more.
- *
- * Context: process context.
- */
-void rxe_odp_stop_qp(struct rxe_qp *qp)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&qp->state_lock, flags);
-	qp->valid = 0;
-	rxe_sched_task(&qp->recv_task);
-	rxe_sched_task(&qp->send_task);
-	spin_unlock_irqrestore(&qp->state_lock, flags);
 }
 
 /*

@@ -6,8 +6,8 @@
  * An access to an ODP region has a third result besides success and error: not
  * yet. The page is on its way, or memory is short, and repeating the access is
  * the right thing to do. The responder says so with an RNR NAK, the requester
- * and the completer hold the packet; the functions here keep the queue pair's
- * state such that repeating works.
+ * and the completer hold the packet (rxe_hold.c); the functions here keep the
+ * queue pair's state such that repeating works.
  */
 #ifndef RXE_ODP_H
 #define RXE_ODP_H
@@ -90,8 +90,6 @@ enum resp_states rxe_odp_read_error(struct rxe_qp *qp,
 				    struct rxe_pkt_info *pkt, int err);
 enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
 				    struct rxe_pkt_info *pkt, int err);
-void rxe_odp_requeue_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt);
-void rxe_odp_stop_qp(struct rxe_qp *qp);
 
 int rxe_odp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr);
 int rxe_odp_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr);
@@ -144,15 +142,6 @@ static inline enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
 						  int err)
 {
 	return err == -ENOSPC ? RESPST_ERR_LENGTH : RESPST_ERR_MALFORMED_WQE;
-}
-
-static inline void rxe_odp_requeue_response(struct rxe_qp *qp,
-					    struct rxe_pkt_info *pkt)
-{
-}
-
-static inline void rxe_odp_stop_qp(struct rxe_qp *qp)
-{
 }
 
 static inline int rxe_odp_fill_res_mr(struct sk_buff *msg, struct ib_mr *ibmr)

@@ -4,11 +4,11 @@
 //
 // rxe: stop a queue pair's tasks before waiting for them
 //
-// Destroying a queue pair waits for its tasks to be idle, and only then told
-// them to stop. A task that holds a packet for its page is not idle. It waits
-// for memory windows that are bound to the queue pair as well.
+// Destroying a queue pair waits for its references, and only then told its tasks
+// to stop. A packet that waits for its page is a reference, and so is a memory
+// window that is bound to the queue pair.
 @@
 @@
-+	rxe_odp_stop_qp(qp);
++	rxe_hold_stop(qp);
 +	rxe_unbind_mws(qp);
 	err = rxe_cleanup(qp);

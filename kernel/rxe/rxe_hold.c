@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Packets that wait for a page.
+ *
+ * A page may take as long as a file system stays frozen. The requester and the
+ * completer keep the packet that needs it and let go of their worker; a timer
+ * has them look again. The responder keeps nothing: its RNR NAK has the peer
+ * send the packet again.
+ *
+ * Nobody says when the page is there. So the next look comes after as long as
+ * the packet has waited so far, within bounds: what is there soon is soon found,
+ * and what takes long costs little while it does.
+ */
+#include "rxe.h"
+
+/* The longest pause between two looks. */
+#define RXE_HOLD_MAX_MS		100
+
+/* How long the responder tells its peer to wait, from IB_RNR_TIMER_010_24 on. */
+static const u8 rxe_hold_rnr_ms[] = { 10, 15, 20, 30, 40, 61, 81, 122, 163, 245 };
+
+/* How long the packet has been waiting, in jiffies. */
+static unsigned long rxe_late_by(struct rxe_late *late, u32 psn)
+{
+	if (late->psn != psn) {
+		late->psn = psn;
+		late->since = jiffies;
+	}
+	return jiffies - late->since;
+}
+
+static void rxe_hold_timer(struct timer_list *timer)
+{
+	struct rxe_qp *qp = timer_container_of(qp, timer, hold.timer);
+	unsigned long flags;
+
+	if (!rxe_get(qp))
+		return;
+	spin_lock_irqsave(&qp->state_lock, flags);
+	if (qp->valid)
+		rxe_sched_task(&qp->send_task);
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+	rxe_put(qp);
+}
+
+static void rxe_hold(struct rxe_qp *qp, struct rxe_late *late, u32 psn)
+{
+	unsigned long pause = clamp(rxe_late_by(late, psn), 1UL,
+				    msecs_to_jiffies(RXE_HOLD_MAX_MS));
+
+	/* Not later than the other packet's next look. */
+	timer_reduce(&qp->hold.timer, jiffies + pause);
+}
+
+/**
+ * rxe_hold_init - prepare a new queue pair
+ * @qp: the queue pair
+ *
+ * Context: process context.
+ */
+void rxe_hold_init(struct rxe_qp *qp)
+{
+	timer_setup(&qp->hold.timer, rxe_hold_timer, 0);
+	/* No packet has that number. */
+	qp->hold.request.psn = U32_MAX;
+	qp->hold.response.psn = U32_MAX;
+	qp->hold.refused.psn = U32_MAX;
+}
+
+/**
+ * rxe_hold_stop - have a queue pair's tasks drop what they hold
+ * @qp: the queue pair, which is being destroyed
+ *
+ * A response that waits refers to the queue pair.
+ *
+ * Context: process context.
+ */
+void rxe_hold_stop(struct rxe_qp *qp)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&qp->state_lock, flags);
+	qp->valid = 0;
+	rxe_sched_task(&qp->recv_task);
+	rxe_sched_task(&qp->send_task);
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+}
+
+/**
+ * rxe_hold_destroy - the counterpart of rxe_hold_init()
+ * @qp: the queue pair, without references left, so that no task of it holds
+ *	anything any more; rxe_hold_init() may not have been called
+ *
+ * Context: process context, may sleep.
+ */
+void rxe_hold_destroy(struct rxe_qp *qp)
+{
+	if (qp->hold.timer.function)
+		timer_delete_sync(&qp->hold.timer);
+}
+
+/**
+ * rxe_hold_request - have the requester come back to a request
+ * @qp: the queue pair; the request is the one that is to be sent next
+ * @err: how access to its data failed
+ *
+ * Context: the queue pair's send task.
+ *
+ * Return: true if it comes back; false if the request has failed.
+ */
+bool rxe_hold_request(struct rxe_qp *qp, int err)
+{
+	if (!rxe_odp_retryable(err))
+		return false;
+	qp->hold.is_requesting = true;
+	if (qp_type(qp) == IB_QPT_RC)
+		timer_delete(&qp->retrans_timer);
+	rxe_hold(qp, &qp->hold.request, qp->req.psn);
+	return true;
+}
+
+/**
+ * rxe_hold_response - have the completer come back to a response
+ * @qp: the queue pair
+ * @pkt: the response, which the caller is about to free
+ * @err: how storing it failed, or 0
+ *
+ * It goes back to the head of the queue, with references of its own on
+ * everything that the caller's free drops.
+ *
+ * Context: the queue pair's send task.
+ *
+ * Return: true if it comes back.
+ */
+bool rxe_hold_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt, int err)
+{
+	struct sk_buff *skb = PKT_TO_SKB(pkt);
+
+	if (!rxe_odp_retryable(err))
+		return false;
+	/* Cannot fail: the caller holds one of each. */
+	rxe_get(qp);
+	WARN_ON_ONCE(!ib_device_try_get(qp->ibqp.device));
+	skb_queue_head(&qp->resp_pkts, skb_get(skb));
+	rxe_hold(qp, &qp->hold.response, pkt->psn);
+	return true;
+}
+
+/**
+ * rxe_hold_awaits_peer - whether a response is due
+ * @qp: the queue pair
+ *
+ * Context: the queue pair's send task.
+ *
+ * Return: false if the peer waits for us: it refused a request, and we are to
+ * send it again later; or a page of ours is missing for the next one.
+ */
+bool rxe_hold_awaits_peer(const struct rxe_qp *qp)
+{
+	return !qp->req.wait_for_rnr_timer && !qp->hold.is_requesting;
+}
+
+/**
+ * rxe_hold_refuse - have the peer come back to a request
+ * @qp: the queue pair; the request is the one that it expects next
+ *
+ * The pause between two attempts is not up to the peer: it would ask as often
+ * as min_rnr_timer permits, however long the page takes. What it had sent behind
+ * that request is dropped without another NAK.
+ *
+ * Context: the queue pair's receive task, which sends the RNR NAK.
+ */
+void rxe_hold_refuse(struct rxe_qp *qp)
+{
+	unsigned long by = rxe_late_by(&qp->hold.refused, qp->resp.psn);
+	unsigned int ms = jiffies_to_msecs(by);
+	unsigned int i = 0;
+
+	while (i < ARRAY_SIZE(rxe_hold_rnr_ms) - 1 && rxe_hold_rnr_ms[i] < ms)
+		i++;
+	qp->hold.rnr_timer = IB_RNR_TIMER_010_24 + i;
+	qp->resp.sent_psn_nak = 1;
+}
+
+/**
+ * rxe_hold_rnr_timer - what an RNR NAK says
+ * @qp: the queue pair
+ *
+ * Context: the queue pair's receive task.
+ *
+ * Return: the code of the time after which the peer may send again: what
+ * rxe_hold_refuse() wants, at least what the queue pair was set to.
+ */
+u8 rxe_hold_rnr_timer(struct rxe_qp *qp)
+{
+	u8 least = qp->attr.min_rnr_timer;
+	u8 timer = qp->hold.rnr_timer;
+
+	qp->hold.rnr_timer = 0;
+	/* The longest time has the code 0. */
+	return !least || least > timer ? least : timer;
+}
