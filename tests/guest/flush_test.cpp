@@ -114,12 +114,12 @@ TEST_F(Flush, RangeOutsideTheMrIsRefused) {
 TEST_F(Flush, MuchMemoryIsFlushedInParts) {
     const mapping map = sparse(4 * gib);
     const auto mr = must(region::over(dev, map.data(), map.size(), flush_access));
-    const std::uint64_t before = read_port_counter(dev.name(), "send_rnr_err");
+    const std::uint64_t before = device_counter(dev.name(), "send_rnr_err");
     connection link(dev);
     link.requester.post(whole(mr, IBV_FLUSH_PERSISTENT));
     EXPECT_TRUE(completed_with(link.requester.wait(std::chrono::minutes(3)), IBV_WC_SUCCESS));
     EXPECT_TRUE(becomes_true([&] {
-        return read_port_counter(dev.name(), "send_rnr_err") > before;
+        return device_counter(dev.name(), "send_rnr_err") > before;
     })) << "it was not long enough to show anything";
 }
 

@@ -6,6 +6,7 @@
 
 #include "fixture.hpp"
 #include "lossy_link.hpp"
+#include "resources.hpp"
 #include "roce_peer.hpp"
 #include "user_faults.hpp"
 
@@ -68,7 +69,7 @@ class Loss : public verbs_test {
     }
 
     void expect_both_kinds() const {
-        EXPECT_GE(lossy_link::counter(link_.far(), "send_rnr_err"), std::uint64_t{rounds})
+        EXPECT_GE(device_counter(link_.far().name(), "send_rnr_err"), std::uint64_t{rounds})
             << "the responder never asked for a retry";
         EXPECT_GT(link_.lost(), 0U) << "the wire lost nothing";
         EXPECT_EQ(requester_.state(), IBV_QPS_RTS);

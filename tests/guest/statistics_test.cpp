@@ -33,7 +33,7 @@ class Statistics : public verbs_test {
     std::uint64_t port_counter(const std::string &name) const {
         // The RDMA core reads the driver's counters anew only when they are older than 10 ms.
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        return read_port_counter(dev.name(), name);
+        return device_counter(dev.name(), name);
     }
     void write_all(const region &mr) {
         ASSERT_TRUE(completed_with(

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 //
-// What one process may have in flight, so that memory that never answers does not take all workers
-// there are: the count goes on when it makes its regions anew.
+// What one process and one user may have in flight, so that memory that never answers does not take
+// all workers there are: the count goes on when a process makes its regions anew, and when a user
+// starts another process.
 
 #include "advise.hpp"
+#include "child.hpp"
 #include "fixture.hpp"
 #include "testdev.hpp"
 #include "user_faults.hpp"
@@ -12,6 +14,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -23,6 +27,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t most_prefetches = 64;
 constexpr std::size_t most_faults = 32;
+constexpr std::size_t most_of_a_user = 256; // of 512, when nobody else has any
 constexpr int rounds = 3;
 
 /// Memory that nobody fills until the test does.
@@ -108,6 +113,60 @@ TEST_F(TestDeviceLimit, FaultsAreBoundedAcrossWindows) {
     EXPECT_EQ(asked, most_faults);
     EXPECT_EQ(counter("windows"), 0U);
     fill();
+}
+
+/// A process of another user's that starts as many prefetches as it may, none of which ends.
+class greedy {
+  public:
+    explicit greedy(uid_t user) : child_([this, user] { return take(user); }) { done_.await(); }
+
+    pid_t pid() const { return child_.pid(); }
+    std::size_t started() const { return *started_; }
+
+  private:
+    int take(uid_t user) {
+        const test_device own;
+        const mapping stuck(page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+        const user_faults faults(stuck);
+        checked(setresuid(user, user, user), "becoming another user");
+        const mirror_window window(own);
+        for (std::size_t n = 0; n < most_prefetches; ++n) {
+            if (window.start_prefetch(whole_iova(stuck.data()), 1, ODP_TEST_PREFETCH_READ) != 0)
+                continue;
+            faults.next(); // it runs
+            ++*started_;
+        }
+        done_.raise();
+        pause();
+        return 1;
+    }
+
+    const mapping shared_{page_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS};
+    std::size_t *const started_ = new (shared_.data()) std::size_t(0);
+    shared_flag done_;
+    child child_;
+};
+
+TEST_F(TestDeviceLimit, OneUsersProcessesLeaveAsMuchToOthers) {
+    std::vector<std::unique_ptr<greedy>> processes;
+    std::size_t started = 0;
+    for (std::size_t n = 0; n < most_of_a_user / most_prefetches + 2; ++n) {
+        processes.push_back(std::make_unique<greedy>(1001));
+        started += processes.back()->started();
+    }
+    EXPECT_EQ(started, most_of_a_user);
+    EXPECT_EQ(greedy(1002).started(), most_prefetches) << "another user";
+
+    const std::vector<pid_t> pids = [&] {
+        std::vector<pid_t> all;
+        for (const auto &process : processes)
+            all.push_back(process->pid());
+        return all;
+    }();
+    processes.clear();
+    for (const pid_t pid : pids)
+        EXPECT_TRUE(becomes_true([pid] { return read_mirror_counters(pid).empty(); }));
+    EXPECT_EQ(greedy(1001).started(), most_prefetches) << "nothing of it is left";
 }
 
 } // namespace

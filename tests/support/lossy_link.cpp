@@ -103,15 +103,6 @@ void lossy_link::connect(endpoint &requester, endpoint &responder, ibv_mtu path_
     responder.connect(*far_, near_->gid(), requester.qp()->qp_num, path_mtu, impatient);
 }
 
-std::uint64_t lossy_link::counter(const device &device, const std::string &name) {
-    const auto path =
-        std::format("/sys/class/infiniband/{}/ports/1/hw_counters/{}", device.name(), name);
-    std::uint64_t value = 0;
-    if (!(std::ifstream(path) >> value))
-        throw std::runtime_error(path + " cannot be read");
-    return value;
-}
-
 std::uint64_t lossy_link::lost() const {
     std::uint64_t sum = 0;
     for (const char *name : {near_name, far_name}) {

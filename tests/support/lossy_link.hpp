@@ -32,8 +32,6 @@ class lossy_link {
     /// A requester at the near end and a responder at the far one.
     void connect(endpoint &requester, endpoint &responder, ibv_mtu path_mtu) const;
 
-    /// What the device counted, such as "duplicate_request".
-    static std::uint64_t counter(const device &device, const std::string &name);
     /// Packets that both queues dropped.
     std::uint64_t lost() const;
 

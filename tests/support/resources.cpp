@@ -96,12 +96,12 @@ region_report report_on_region(const std::string &device_name, std::uint32_t lke
     return report;
 }
 
-std::uint64_t read_port_counter(const std::string &device_name, const std::string &counter) {
-    std::ifstream file(
-        std::format("/sys/class/infiniband/{}/ports/1/hw_counters/{}", device_name, counter));
+std::uint64_t device_counter(const std::string &device_name, const std::string &name) {
+    const auto path =
+        std::format("/sys/class/infiniband/{}/ports/1/hw_counters/{}", device_name, name);
     std::uint64_t value = 0;
-    if (!(file >> value))
-        throw std::runtime_error(std::format("{} has no counter {}", device_name, counter));
+    if (!(std::ifstream(path) >> value))
+        throw std::runtime_error(path + " cannot be read");
     return value;
 }
 

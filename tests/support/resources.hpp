@@ -29,8 +29,8 @@ struct region_report {
 
 region_report report_on_region(const std::string &device_name, std::uint32_t lkey);
 
-/// A counter of the device's port in sysfs.
-std::uint64_t read_port_counter(const std::string &device_name, const std::string &counter);
+/// What the device counted, such as "duplicate_request".
+std::uint64_t device_counter(const std::string &device_name, const std::string &name);
 
 /// The counters of this process's mirrors, summed over devices; empty without mirror statistics.
 using mirror_counters = std::map<std::string, std::uint64_t>;

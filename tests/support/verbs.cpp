@@ -213,7 +213,7 @@ void endpoint::connect(const device &device, std::uint32_t peer_qp, ibv_mtu path
 }
 
 void endpoint::connect(const device &device, const ibv_gid &peer, std::uint32_t peer_qp,
-                       ibv_mtu path_mtu, std::uint8_t timeout) {
+                       ibv_mtu path_mtu, std::uint8_t timeout, std::uint8_t retries) {
     ibv_qp_attr init{};
     init.qp_state = IBV_QPS_INIT;
     init.port_num = port_number;
@@ -245,7 +245,7 @@ void endpoint::connect(const device &device, const ibv_gid &peer, std::uint32_t 
     ibv_qp_attr send{};
     send.qp_state = IBV_QPS_RTS;
     send.timeout = timeout;
-    send.retry_cnt = 7;
+    send.retry_cnt = retries;
     send.rnr_retry = 7; // for ever; the test's own deadline ends it
     send.max_rd_atomic = 16;
     const int send_extra =
@@ -400,10 +400,12 @@ srq_handle make_shared_receives(const device &device) {
     return srq;
 }
 
-connection::connection(const device &device, ibv_mtu path_mtu)
+connection::connection(const device &device, ibv_mtu path_mtu, std::uint8_t retries)
     : requester(device), responder(device) {
-    requester.connect(device, responder.qp()->qp_num, path_mtu);
-    responder.connect(device, requester.qp()->qp_num, path_mtu);
+    requester.connect(device, device.gid(), responder.qp()->qp_num, path_mtu, endpoint::patient,
+                      retries);
+    responder.connect(device, device.gid(), requester.qp()->qp_num, path_mtu, endpoint::patient,
+                      retries);
 }
 
 bool has_flush_and_atomic_write(const device &device) {

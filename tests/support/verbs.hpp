@@ -164,11 +164,12 @@ class endpoint {
     ibv_qp *qp() const { return qp_.get(); }
     void connect(const device &device, std::uint32_t peer_qp, ibv_mtu path_mtu);
     /// To a queue pair at another address than the device's own. @timeout: what a lost packet
-    /// costs, as the exponent that verbs have.
+    /// costs, as the exponent that verbs have. @retries: how many times it may.
     void connect(const device &device, const ibv_gid &peer, std::uint32_t peer_qp, ibv_mtu path_mtu,
-                 std::uint8_t timeout = patient);
+                 std::uint8_t timeout = patient, std::uint8_t retries = for_ever);
     /// 0.5 s: an emulated CPU can be away for long without anything being lost.
     static constexpr std::uint8_t patient = 17;
+    static constexpr std::uint8_t for_ever = 7; ///< to this driver
 
     /// For datagrams: there is no peer, every message names its own.
     void open();
@@ -203,7 +204,8 @@ srq_handle make_shared_receives(const device &device);
 /// Two queue pairs of one process, connected to each other over the device's own address.
 class connection {
   public:
-    explicit connection(const device &device, ibv_mtu path_mtu = IBV_MTU_1024);
+    explicit connection(const device &device, ibv_mtu path_mtu = IBV_MTU_1024,
+                        std::uint8_t retries = endpoint::for_ever);
 
     endpoint requester;
     endpoint responder;
