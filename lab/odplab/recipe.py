@@ -21,6 +21,8 @@ Pin-Priority: 600
 
 # Nobody reads manuals in the guest, and they are a tenth of the files.
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
+# python3-pyverbs takes rdma-core's own tests for documentation. Not deeper: dpkg makes the directory for this pattern only.
+INCLUDED = ("/usr/share/doc/rdma-core/*",)
 
 
 def wanted_packages(checkout: Path) -> list[str]:
@@ -34,6 +36,7 @@ def command(checkout: Path, root: Path, keyring: Path, uri: str, choice: Choice)
     line += [f"--include={','.join(packages)}"]
     line += [f"--aptopt={option}" for option in mirror.apt_options()]
     line += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
+    line += [f"--dpkgopt=path-include={pattern}" for pattern in INCLUDED]
     line += ['--setup-hook=mkdir -p "$1/etc/apt/preferences.d"']
     line += [f"--setup-hook=printf '%s' '{PREFERENCES}' >\"$1/etc/apt/preferences.d/odplab\""]
     line += [f"--customize-hook=cp {shlex.quote(str(checkout))}/lab/finish-root \"$1/finish-root\""]

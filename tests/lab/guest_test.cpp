@@ -122,6 +122,7 @@ TEST(Guest, HasTheProgramsOfTheManual) {
         done
         pkg-config --exists libibverbs librdmacm gtest || echo "missing libraries"
         python3 -c 'import pyverbs.device' || echo "missing pyverbs"
+        [ -e /usr/share/doc/rdma-core/tests/base.py ] || echo "missing rdma-core's tests"
     )sh")});
     EXPECT_EQ(end.status, 0) << end.error;
     EXPECT_EQ(end.out, "");
