@@ -53,12 +53,19 @@ void child::kill() {
 
 int child::wait(std::chrono::seconds deadline) {
     const auto end = std::chrono::steady_clock::now() + patiently(deadline);
-    int status = 0;
-    while (checked(waitpid(pid_, &status, WNOHANG), "waiting for a child") == 0) {
+    for (;;) {
+        if (const auto status = ended())
+            return *status;
         if (std::chrono::steady_clock::now() >= end)
             throw std::runtime_error("a child process did not end in time");
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
+}
+
+std::optional<int> child::ended() {
+    int status = 0;
+    if (checked(waitpid(pid_, &status, WNOHANG), "waiting for a child") == 0)
+        return std::nullopt;
     pid_ = -1;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 
 namespace odp_test {
 
@@ -26,6 +27,8 @@ class child {
     void kill();
     /// Waits for it to leave by itself; the exit status, or 128 plus the signal.
     int wait(std::chrono::seconds deadline = std::chrono::seconds(30));
+    /// The same if it has left already.
+    std::optional<int> ended();
 
   private:
     pid_t pid_ = -1;

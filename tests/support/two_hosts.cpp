@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 //
-// Made with ip, tc and rdma, as an administrator would; see lossy_link.hpp.
+// Made with ip, tc and rdma, as an administrator would; see two_hosts.hpp.
 
-#include "lossy_link.hpp"
+#include "two_hosts.hpp"
 
+#include "command.hpp"
 #include "resources.hpp"
 
 #include <fcntl.h>
@@ -12,32 +13,32 @@
 
 #include <cstdlib>
 #include <format>
-#include <fstream>
-#include <stdexcept>
 
 namespace odp_test {
 
 namespace {
 
 // One word each: the namespace, its interface and its device.
-constexpr const char *near_name = "lossy-near";
-constexpr const char *far_name = "lossy-far";
+constexpr const char *near_name = "host-near";
+constexpr const char *far_name = "host-far";
+
+const char *name_of(two_hosts::side where) {
+    return where == two_hosts::side::near ? near_name : far_name;
+}
 
 // 17 ms: what is lost at a message's end costs little. Retries are not limited by number.
 constexpr std::uint8_t impatient = 12;
 
-void run(const std::string &command) {
-    if (std::system(command.c_str()) != 0)
-        throw std::runtime_error("failed: " + command);
-}
-
-void make_end(const char *name, int number, double percent, std::uint64_t seed) {
-    const std::string inside = std::format("ip netns exec {} ", name);
-    run(std::format("ip -n {0} address add 10.11.0.{1}/24 dev {0}", name, number));
-    run(std::format("ip -n {0} link set {0} up", name));
-    run(std::format("tc -n {0} qdisc add dev {0} root netem loss random {1}% seed {2} limit 10000",
-                    name, percent, seed));
-    run(inside + std::format("rdma link add {0} type rxe netdev {0}", name));
+// As netem takes it. Its "reorder" is the part that a delay does not hit.
+std::string words_for(const disturbance &how) {
+    std::string words;
+    if (how.loss > 0)
+        words += std::format(" loss random {}%", how.loss);
+    if (how.duplicate > 0)
+        words += std::format(" duplicate {}%", how.duplicate);
+    if (how.reorder > 0)
+        words += std::format(" delay 2ms reorder {}%", 100 - how.reorder);
+    return words;
 }
 
 // This thread in another network namespace.
@@ -61,14 +62,14 @@ class inside {
 
 } // namespace
 
-lossy_link::lossy_link(double percent, std::uint64_t seed) {
+two_hosts::two_hosts(int mtu) {
     try {
         for (const char *name : {near_name, far_name})
-            run(std::format("ip netns add {}", name));
-        run(std::format("ip link add {0} netns {0} type veth peer name {1} netns {1}", near_name,
-                        far_name));
-        make_end(near_name, 1, percent, seed);
-        make_end(far_name, 2, percent, seed + 1);
+            run_command(std::format("ip netns add {}", name));
+        run_command(std::format("ip link add {0} netns {0} type veth peer name {1} netns {1}",
+                                near_name, far_name));
+        make_end(side::near, mtu);
+        make_end(side::far, mtu);
         const inside near_side(near_name);
         near_.emplace(near_name);
         const inside far_side(far_name);
@@ -79,31 +80,54 @@ lossy_link::lossy_link(double percent, std::uint64_t seed) {
     }
 }
 
-lossy_link::~lossy_link() {
+two_hosts::~two_hosts() {
     near_.reset();
     far_.reset();
     remove();
 }
 
+std::string two_hosts::address(side where) {
+    return where == side::near ? "10.11.0.1" : "10.11.0.2";
+}
+
+// `ip netns exec` would make a copy of all mounts first, which takes longer than most programs.
+std::string two_hosts::command(side where, const std::string &program) {
+    return std::format("nsenter --net=/run/netns/{} {}", name_of(where), program);
+}
+
+void two_hosts::make_end(side where, int mtu) {
+    const char *const name = name_of(where);
+    run_command(std::format("ip -n {0} address add {1}/24 dev {0}", name, address(where)));
+    run_command(std::format("ip -n {0} link set {0} mtu {1} up", name, mtu));
+    run_command(command(where, std::format("rdma link add {0} type rxe netdev {0}", name)));
+}
+
+void two_hosts::disturb(const disturbance &how, std::uint64_t seed) const {
+    for (const char *name : {near_name, far_name})
+        run_command(
+            std::format("tc -n {0} qdisc replace dev {0} root netem{1} seed {2} limit 10000", name,
+                        words_for(how), seed++));
+}
+
 // The devices first: a namespace takes its interface along, that one its peer, and those the
 // devices.
-void lossy_link::remove() noexcept {
+void two_hosts::remove() noexcept {
     for (const char *command : {"rdma link delete ", "ip netns delete "})
         for (const char *name : {near_name, far_name})
             // What cannot be removed fails the next link, whose names are the same.
             static_cast<void>(std::system((std::string(command) + name).c_str()));
 }
 
-void lossy_link::connect(endpoint &requester, endpoint &responder, ibv_mtu path_mtu) const {
+void two_hosts::connect(endpoint &requester, endpoint &responder, ibv_mtu path_mtu) const {
     {
-        const inside side(near_name);
+        const inside near_side(near_name);
         requester.connect(*near_, far_->gid(), responder.qp()->qp_num, path_mtu, impatient);
     }
-    const inside side(far_name);
+    const inside far_side(far_name);
     responder.connect(*far_, near_->gid(), requester.qp()->qp_num, path_mtu, impatient);
 }
 
-std::uint64_t lossy_link::lost() const {
+std::uint64_t two_hosts::lost() const {
     std::uint64_t sum = 0;
     for (const char *name : {near_name, far_name}) {
         const auto queues = nlohmann::json::parse(
