@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 """`odplab test`: runs every test there is, or those that FILTER names, and counts.
 
-Test programs are GoogleTest programs in /build/user/bin/tests, in a folder that says where they run:
+Test programs are GoogleTest programs, or look like one from outside, in /build/user/bin/tests, in a folder that says where they run:
 
   host/      in the lab's root, without a guest
   lab/       on this machine, against ./odplab itself
   guest/     in a guest with the converted driver
+  suites/    there too: other people's tests and programs, as they are
   upstream/  in a guest with the kernel's unmodified driver; they assert that its defects are seen
 
 On a kernel other than the stock one, only what needs a guest is run, as the rest would be the same again;
@@ -42,7 +43,9 @@ from .workshop import Workshop
 PROGRAMS = "user/bin/tests"
 # Seconds for one program on the stock kernel. The slowest takes about a minute under TCG.
 PROGRAM_LIMIT = 600.0
-GUEST_FOLDERS = {"guest": "mirror", "upstream": "upstream"}
+# Instantiations of tests with this name take long: they need --all, or a filter that has it too.
+EXTENDED = "Extended"
+GUEST_FOLDERS = {"guest": "mirror", "suites": "mirror", "upstream": "upstream"}
 REPORT = "/tmp/odplab-report.xml"
 # What --all repeats on the debug kernel: where its checks see more than the tests do.
 DEBUG = "debug"
@@ -127,6 +130,8 @@ class TestRun:
             names = [name for name in tests if self._takes(f"{folder}/{program}/{name}")]
             if program in DEBUG_ONLY and self.options.kernel != DEBUG:
                 continue
+            if not self.beyond and not self.selection.names(EXTENDED):
+                names = [name for name in names if not name.startswith(f"{EXTENDED}/")]
             if names and (self.programs is None or program in self.programs):
                 chosen[program] = names
         return chosen
