@@ -125,6 +125,11 @@ void suite_test::TearDownTestSuite() {
     hosts.reset();
 }
 
+void suite_test::TearDown() {
+    for (const auto &line : log_.offending_lines())
+        ADD_FAILURE() << "the kernel logged: " << line;
+}
+
 std::string suite_test::device_options(side where, const char *word) {
     const device &device = hosts->at(where);
     return std::format("-d {} {} {}", device.name(), word, device.gid_index());

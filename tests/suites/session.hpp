@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "kernel_log.hpp"
 #include "two_hosts.hpp"
 
 #include <gtest/gtest.h>
@@ -36,14 +37,18 @@ session run_session(const std::string &server, const std::string &client, rendez
 /// Passes when both ended with status 0; the message has what they said otherwise.
 ::testing::AssertionResult succeeded(const session &both);
 
-/// Both hosts, for all tests of a program.
+/// Both hosts, for all tests of a program. The kernel's log stays silent.
 class suite_test : public ::testing::Test {
   protected:
     static void SetUpTestSuite();
     static void TearDownTestSuite();
+    void TearDown() override;
 
     /// "-d DEVICE WORD INDEX", WORD being how the program calls an index of a GID.
     static std::string device_options(two_hosts::side where, const char *word);
+
+  private:
+    kernel_log log_;
 };
 
 } // namespace odp_test
