@@ -43,7 +43,7 @@ from .workshop import Workshop
 PROGRAMS = "user/bin/tests"
 # Seconds for one program on the stock kernel. The slowest takes about a minute under TCG.
 PROGRAM_LIMIT = 600.0
-# Instantiations of tests with this name take long: they need --all, or a filter that has it too.
+# Instantiations of tests with this name take long: they need a filter that has it too.
 EXTENDED = "Extended"
 GUEST_FOLDERS = {"guest": "mirror", "suites": "mirror", "upstream": "upstream"}
 REPORT = "/tmp/odplab-report.xml"
@@ -130,7 +130,7 @@ class TestRun:
             names = [name for name in tests if self._takes(f"{folder}/{program}/{name}")]
             if program in DEBUG_ONLY and self.options.kernel != DEBUG:
                 continue
-            if not self.beyond and not self.selection.names(EXTENDED):
+            if not self.selection.names(EXTENDED):
                 names = [name for name in names if not name.startswith(f"{EXTENDED}/")]
             if names and (self.programs is None or program in self.programs):
                 chosen[program] = names
