@@ -6,7 +6,7 @@ Test programs are GoogleTest programs, or look like one from outside, in /build/
   host/      in the lab's root, without a guest
   lab/       on this machine, against ./odplab itself
   guest/     in a guest with the converted driver
-  suites/    there too: other people's tests and programs, as they are
+  suites/    there too: other people's tests and programs, as they are; if the filter names it
   upstream/  in a guest with the kernel's unmodified driver; they assert that its defects are seen
 
 On a kernel other than the stock one, only what needs a guest is run, as the rest would be the same again;
@@ -45,7 +45,9 @@ PROGRAMS = "user/bin/tests"
 PROGRAM_LIMIT = 600.0
 # Instantiations of tests with this name take long: they need a filter that has it too.
 EXTENDED = "Extended"
-GUEST_FOLDERS = {"guest": "mirror", "suites": "mirror", "upstream": "upstream"}
+# Takes as long as all the others, so it is run by its name only.
+SUITES = "suites"
+GUEST_FOLDERS = {"guest": "mirror", SUITES: "mirror", "upstream": "upstream"}
 REPORT = "/tmp/odplab-report.xml"
 # What --all repeats on the debug kernel: where its checks see more than the tests do.
 DEBUG = "debug"
@@ -89,7 +91,7 @@ class TestRun:
             self._host()
             self._lab()
         for folder, rxe in GUEST_FOLDERS.items():
-            if stock or folder != "upstream" or self.selection.names(folder):
+            if (stock and folder != SUITES) or folder == "guest" or self.selection.names(folder):
                 self._in_guest(folder, rxe)
         self._mutations()
 

@@ -118,9 +118,8 @@ TEST_F(Flush, MuchMemoryIsFlushedInParts) {
     connection link(dev);
     link.requester.post(whole(mr, IBV_FLUSH_PERSISTENT));
     EXPECT_TRUE(completed_with(link.requester.wait(std::chrono::minutes(3)), IBV_WC_SUCCESS));
-    EXPECT_TRUE(becomes_true([&] {
-        return device_counter(dev.name(), "send_rnr_err") > before;
-    })) << "it was not long enough to show anything";
+    EXPECT_TRUE(becomes_true([&] { return device_counter(dev.name(), "send_rnr_err") > before; }))
+        << "it was not long enough to show anything";
 }
 
 // Hours, if it were all done.

@@ -173,8 +173,11 @@ const auto treatment_name = [](const auto &test) {
 
 INSTANTIATE_TEST_SUITE_P(On, TwoHosts,
                          ::testing::Combine(::testing::Values(IBV_MTU_1024, IBV_MTU_4096),
-                                            ::testing::ValuesIn(troubles),
-                                            ::testing::Values(0.1, 1.0)),
+                                            ::testing::ValuesIn(troubles), ::testing::Values(1.0)),
+                         treatment_name);
+INSTANTIATE_TEST_SUITE_P(Extended, TwoHosts,
+                         ::testing::Combine(::testing::Values(IBV_MTU_1024, IBV_MTU_4096),
+                                            ::testing::ValuesIn(troubles), ::testing::Values(0.1)),
                          treatment_name);
 
 } // namespace

@@ -89,9 +89,10 @@ INSTANTIATE_TEST_SUITE_P(Extended, Perftest,
                                             ::testing::Values("-n 5 -a --odp", "-n 5 -a --odp -R")),
                          by_program);
 
+// perftest itself has no ODP over UC, whatever the device says.
 INSTANTIATE_TEST_SUITE_P(Unreliable, Perftest,
                          ::testing::Combine(::testing::Values("ib_send_bw", "ib_send_lat"),
-                                            ::testing::Values("-n 20 --odp -c UC",
+                                            ::testing::Values("-n 20 -c UC",
                                                               "-n 20 --odp -s 4096 -c UD")),
                          by_program);
 
