@@ -42,6 +42,8 @@ std::string transfer_name(transfer what) {
 class Herd : public verbs_test,
              public ::testing::WithParamInterface<std::tuple<transfer, memory_kind>> {
   protected:
+    /// A worker that does not run for a while when others use the machine, and the pause after it.
+    static constexpr auto busy_machine = std::chrono::seconds(1);
     static constexpr std::size_t nlinks = 64;
     static constexpr std::size_t ntransfers = 4; // of each, each to a page of its own
     static constexpr std::size_t length = 2500;  // three packets
@@ -168,7 +170,7 @@ TEST_P(Herd, CostsWhatItsFaultsCost) {
         std::format("one after another {:.0f} ms, at once {:.0f} ms, warm {:.0f} ms",
                     single.time.count(), cold.time.count(), warm.time.count());
     RecordProperty("times", report);
-    EXPECT_LE(cold.time, 1.5 * single.time) << report;
+    EXPECT_LE(cold.time, 1.5 * single.time + busy_machine) << report;
     // A flood is one for every fourth transfer and more; a single one may be a busy machine's.
     EXPECT_LE(cold.counts.at("completer_retry_err"), nlinks / 8) << "time-outs";
     EXPECT_EQ(cold.counts.at("retry_exceeded_err"), 0U);
@@ -176,8 +178,9 @@ TEST_P(Herd, CostsWhatItsFaultsCost) {
     for (const auto &[name, count] : cold.counts)
         packets += std::format("{} {}, {} warm; ", name, count, warm.counts.at(name));
     RecordProperty("packets", packets);
-    // A refusal costs an answer, and sending again what was behind.
-    EXPECT_LE(cold.counts.at("sent_pkts"), 2 * warm.counts.at("sent_pkts")) << packets;
+    // A refusal costs an answer, and sending again what was behind. 2 is usual where others use the
+    // machine, 4 was the flood.
+    EXPECT_LE(cold.counts.at("sent_pkts"), 3 * warm.counts.at("sent_pkts")) << packets;
     std::printf("%s\n%s\n", report.c_str(), packets.c_str());
 }
 
