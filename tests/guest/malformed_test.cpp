@@ -198,7 +198,7 @@ class LongRequest : public MalformedRequest {};
 TEST_P(LongRequest, ReadOfTwoGib) {
     const mapping map(std::size_t{3} << 30, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-    fill_pattern(map.bytes(0, 4 * mtu), seed);
+    fill_pattern(map.bytes(0, 4UZ * mtu), seed);
     checked(mprotect(map.data() + page_size(), map.size() - page_size(), PROT_NONE), "mprotect");
     const auto mr = GetParam() == memory_region::implicit
                         ? must(region::implicit(dev, odp_access))
@@ -210,7 +210,7 @@ TEST_P(LongRequest, ReadOfTwoGib) {
         const auto answer = peer_.receive();
         ASSERT_TRUE(answer) << "packet " << packet;
         EXPECT_EQ(answer->psn, packet);
-        EXPECT_TRUE(matches(compare_pattern(answer->payload, seed, packet * mtu)));
+        EXPECT_TRUE(matches(compare_pattern(answer->payload, seed, std::uint64_t{packet} * mtu)));
         EXPECT_EQ(answer->payload.size(), mtu);
     }
     const auto refused = peer_.receive();

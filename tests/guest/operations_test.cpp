@@ -406,7 +406,7 @@ TEST_P(Datagrams, HeaderAndDataApart) {
     responder.open();
     const pinned_buffer pinned(dev, page_size());
     std::array into{target_mr_.sge(target_.data() + at, 30), pinned.mr.sge(pinned.map.data(), 10),
-                    target_mr_.sge(target_.data() + 5 * 4096 - 500, bytes)};
+                    target_mr_.sge(target_.data() + 5Z * 4096 - 500, bytes)};
     exchange(responder, IBV_WR_SEND, into);
     EXPECT_TRUE(
         matches(compare_bytes(target_.bytes(5UZ * 4096 - 500, bytes), source_.bytes(from, bytes))));

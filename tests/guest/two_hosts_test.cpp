@@ -38,24 +38,23 @@ int interface_mtu(ibv_mtu path_mtu) {
 
 class TwoHosts : public verbs_test, public ::testing::WithParamInterface<treatment> {
   protected:
-    static void TearDownTestSuite() { hosts_.reset(); }
+    static void TearDownTestSuite() { hosts.reset(); }
 
     TwoHosts() {
         const auto [path_mtu, kind, percent] = GetParam();
-        if (!hosts_ || path_mtu_ != path_mtu) {
-            hosts_.reset();
-            hosts_.emplace(interface_mtu(path_mtu));
-            path_mtu_ = path_mtu;
+        if (!hosts || connected_mtu != path_mtu) {
+            hosts.reset();
+            hosts.emplace(interface_mtu(path_mtu));
+            connected_mtu = path_mtu;
         }
         disturbance how;
         how.*kind.kind = percent;
-        hosts_->disturb(how, seed);
-        requester_.emplace(hosts_->near());
-        responder_.emplace(hosts_->far());
-        hosts_->connect(*requester_, *responder_, path_mtu);
-        near_mr_.emplace(
-            must(region::over(hosts_->near(), near_.data(), near_.size(), odp_access)));
-        far_mr_.emplace(must(region::implicit(hosts_->far(), odp_access)));
+        hosts->disturb(how, seed);
+        requester_.emplace(hosts->near());
+        responder_.emplace(hosts->far());
+        hosts->connect(*requester_, *responder_, path_mtu);
+        near_mr_.emplace(must(region::over(hosts->near(), near_.data(), near_.size(), odp_access)));
+        far_mr_.emplace(must(region::implicit(hosts->far(), odp_access)));
         retries_before_ = retries();
     }
 
@@ -85,9 +84,9 @@ class TwoHosts : public verbs_test, public ::testing::WithParamInterface<treatme
     }
 
     static std::uint64_t retries() {
-        return device_counter(hosts_->far().name(), "duplicate_request") +
-               device_counter(hosts_->far().name(), "out_of_seq_request") +
-               device_counter(hosts_->near().name(), "completer_retry_err");
+        return device_counter(hosts->far().name(), "duplicate_request") +
+               device_counter(hosts->far().name(), "out_of_seq_request") +
+               device_counter(hosts->near().name(), "completer_retry_err");
     }
     /// Of @count packets some must have been hit, or the test shows nothing.
     void expect_trouble(double count) const {
@@ -96,12 +95,12 @@ class TwoHosts : public verbs_test, public ::testing::WithParamInterface<treatme
         }
     }
     static double packets() {
-        return static_cast<double>(length) / (path_mtu_ == IBV_MTU_4096 ? 4096 : 1024);
+        return static_cast<double>(length) / (connected_mtu == IBV_MTU_4096 ? 4096 : 1024);
     }
 
     static constexpr std::size_t length = 4UZ << 20;
-    static inline std::optional<two_hosts> hosts_;
-    static inline ibv_mtu path_mtu_;
+    static inline std::optional<two_hosts> hosts;
+    static inline ibv_mtu connected_mtu;
 
     const mapping near_{length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
     const mapping far_{length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
