@@ -4,14 +4,10 @@
 
 #include "rereg.hpp"
 
-#include <rdma/ib_user_verbs.h>
-#include <unistd.h>
+#include "uverbs.hpp"
 
-#include <array>
 #include <bit>
-#include <cerrno>
-#include <cstddef>
-#include <cstring>
+#include <cstdint>
 
 namespace odp_test {
 
@@ -34,15 +30,8 @@ int reregister(const device &device, const region &mr, const registration_change
         request.hca_va = request.start;
         request.length = change.memory->size();
     }
-    // The request ends in an array without a length, so the two are laid out by hand.
-    std::array<std::byte, sizeof(ib_uverbs_cmd_hdr) + sizeof request> command;
-    const ib_uverbs_cmd_hdr header{.command = IB_USER_VERBS_CMD_REREG_MR,
-                                   .in_words = command.size() / 4,
-                                   .out_words = sizeof response / 4};
-    std::memcpy(command.data(), &header, sizeof header);
-    std::memcpy(command.data() + sizeof header, &request, sizeof request);
-    const auto written = write(device.context()->cmd_fd, command.data(), command.size());
-    return written == static_cast<ssize_t>(command.size()) ? 0 : errno;
+    return write_command(device, IB_USER_VERBS_CMD_REREG_MR, as_bytes(request),
+                         as_writable_bytes(response));
 }
 
 } // namespace odp_test
