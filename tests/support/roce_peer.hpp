@@ -8,59 +8,21 @@
 #pragma once
 
 #include "memory.hpp"
+#include "roce_frame.hpp"
 #include "verbs.hpp"
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
-#include <vector>
 
 namespace odp_test {
-
-using wire_bytes = std::vector<std::uint8_t>;
-using mac_address = std::array<std::uint8_t, 6>;
-using ipv4_address = std::array<std::uint8_t, 4>;
-
-/// Opcodes of the reliable connection (IBTA volume 1, 9.2.1).
-enum class rc_opcode : std::uint8_t {
-    write_first = 0x06,
-    write_middle = 0x07,
-    write_last = 0x08,
-    write_only = 0x0a,
-    read_request = 0x0c,
-    read_response_first = 0x0d,
-    read_response_middle = 0x0e,
-    read_response_last = 0x0f,
-    read_response_only = 0x10,
-    acknowledge = 0x11,
-    atomic_acknowledge = 0x12,
-    compare_swap = 0x13,
-    fetch_add = 0x14,
-    flush = 0x1c,
-};
-
-/// Extended transport headers, as they are on the wire.
-wire_bytes rdma_header(remote_target at, std::uint32_t length);
-wire_bytes atomic_header(remote_target at, std::uint64_t swap_or_add, std::uint64_t compare);
-/// @level is not an ibv_selectivity_level: the reserved ones can be sent, too.
-wire_bytes flush_header(ibv_placement_type type, unsigned level, remote_target at,
-                        std::uint32_t length);
-
-/// A request, which always asks for an acknowledgement.
-struct roce_request {
-    rc_opcode opcode;
-    std::uint32_t psn = 0;
-    wire_bytes header{};  ///< extended transport headers
-    wire_bytes payload{}; ///< without padding
-    /// The CRC is over all from the BTH on once more, as the unmodified rxe has it for a FLUSH.
-    bool headers_twice = false;
-};
 
 /// Acknowledgement syndromes (9.7.5.2): the upper bits of a positive one are 0.
 inline constexpr std::uint8_t syndrome_class = 0xe0;
 inline constexpr std::uint8_t rnr_nak = 0x20; ///< of that class; the rest is a time
+inline constexpr std::uint8_t nak_sequence_error = 0x60;
 inline constexpr std::uint8_t nak_invalid_request = 0x61;
 inline constexpr std::uint8_t nak_remote_access_error = 0x62;
 
@@ -85,6 +47,9 @@ class roce_peer {
     static constexpr std::uint32_t queue_pair = 0x4d2;
 
     void send(std::uint32_t to_queue_pair, const roce_request &request) const;
+    /// Whatever it is.
+    void send_frame(std::span<const std::uint8_t> frame) const;
+    const roce_ends &ends() const { return ends_; }
     /// The next frame that is an answer to this peer, if one comes.
     std::optional<roce_answer>
     receive(std::chrono::milliseconds deadline = std::chrono::seconds(5)) const;
@@ -94,10 +59,7 @@ class roce_peer {
 
     std::string target_interface_;
     std::string own_interface_;
-    mac_address target_mac_;
-    mac_address own_mac_;
-    ipv4_address target_ip_{};
-    ipv4_address own_ip_{};
+    roce_ends ends_;
     ibv_gid gid_{};
     file socket_;
 };

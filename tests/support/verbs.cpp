@@ -256,6 +256,15 @@ void endpoint::connect(const device &device, const ibv_gid &peer, std::uint32_t 
         fail_with(error, "moving a queue pair to RTS");
 }
 
+void endpoint::reset() {
+    ibv_qp_attr attributes{};
+    attributes.qp_state = IBV_QPS_RESET;
+    if (const int error = ibv_modify_qp(qp_.get(), &attributes, IBV_QP_STATE))
+        fail_with(error, "moving a queue pair to RESET");
+    while (poll())
+        ; // of before
+}
+
 void endpoint::open() {
     ibv_qp_attr attributes{};
     attributes.qp_state = IBV_QPS_INIT;

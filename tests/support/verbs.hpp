@@ -171,6 +171,9 @@ class endpoint {
     static constexpr std::uint8_t patient = 17;
     static constexpr std::uint8_t for_ever = 7; ///< to this driver
 
+    /// What it was before connect() or open(). What was posted is gone, and has no completion.
+    void reset();
+
     /// For datagrams: there is no peer, every message names its own.
     void open();
     static constexpr std::uint32_t datagram_key = 0x11111111;
