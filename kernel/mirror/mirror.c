@@ -77,12 +77,11 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 		return ERR_PTR(-ENOMEM);
 
 	/* For the first mirror of a user; otherwise it is freed again. */
-	mirror->user = kzalloc_obj(*mirror->user, GFP_KERNEL_ACCOUNT);
+	mirror->user = odp_user_create();
 	if (!mirror->user) {
 		kfree(mirror);
 		return ERR_PTR(-ENOMEM);
 	}
-	mirror->user->id = odp_user_id();
 	kref_init(&mirror->ref);
 	mirror->owner = owner;
 	mirror->ops = ops;
@@ -110,7 +109,7 @@ static void odp_mirror_free(struct odp_mirror *mirror)
 		module_put(mirror->ops->module);
 	}
 	mmdrop(mirror->mm);
-	kfree(mirror->user);
+	odp_user_free(mirror->user);
 	kfree(mirror);
 	module_put(THIS_MODULE);
 }
@@ -127,7 +126,7 @@ static struct odp_user *odp_mirror_add_locked(struct odp_mirror *mirror)
 	lockdep_assert_held(&odp_mirrors_lock);
 
 	list_for_each_entry(other, &odp_mirrors, list) {
-		if (!uid_eq(other->user->id, mirror->user->id))
+		if (!odp_user_is(other->user, mirror->user))
 			continue;
 		spare = mirror->user;
 		mirror->user = other->user;
@@ -198,7 +197,7 @@ struct odp_mirror *odp_mirror_open(const void *owner,
 	WRITE_ONCE(mirror->windows, mirror->windows + 1);
 	mutex_unlock(&odp_mirrors_lock);
 
-	kfree(spare);
+	odp_user_free(spare);
 	if (new)
 		odp_mirror_free(new);
 	return mirror;
@@ -407,6 +406,7 @@ static void __exit odp_module_exit(void)
 	odp_tables_exit();
 	WARN_ON(!list_empty(&odp_mirrors));
 }
+	odp_share_init();
 
 module_init(odp_module_init);
 module_exit(odp_module_exit);

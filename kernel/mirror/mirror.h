@@ -144,12 +144,14 @@ enum odp_share {
 
 /**
  * struct odp_user - who has mirrors
- * @id: see odp_user_id()
+ * @id: his uid, as the initial user namespace has it
+ * @ns: the user namespace that he is, held; or NULL
  * @mirrors: how many; protected by odp_mirrors_lock
  * @used: of each &enum odp_share
  */
 struct odp_user {
 	kuid_t id;
+	struct user_namespace *ns;
 	unsigned long mirrors;
 	atomic_t used[ODP_NR_SHARES];
 };
@@ -522,7 +524,10 @@ struct odp_chunk *odp_fault(struct odp_window *window, struct odp_chunk *chunk,
 			    bool write);
 
 /* share.c */
-kuid_t odp_user_id(void);
+void odp_share_init(void);
+struct odp_user *odp_user_create(void);
+void odp_user_free(struct odp_user *user);
+bool odp_user_is(const struct odp_user *user, const struct odp_user *other);
 bool odp_share_take(struct odp_user *user, enum odp_share which);
 void odp_share_return(struct odp_user *user, enum odp_share which);
 
