@@ -8,6 +8,11 @@
  *
  * Everything here is by a try: the shrinker runs in the middle of allocations,
  * among them our own.
+ *
+ * It is there for when the machine is short of memory, not for when a cgroup is
+ * at its limit: that needs a list of tables for each cgroup (list_lru), which
+ * every access would have to keep in order, for a 512th of the memory that the
+ * tables are of.
  */
 #include <linux/shrinker.h>
 
@@ -19,7 +24,10 @@ atomic_long_t odp_nleaves = ATOMIC_LONG_INIT(0);
 
 static struct shrinker *odp_shrinker;
 
-/* Returns how many tables it looked at, and in @freed how many it gave back. */
+/*
+ * Returns how many tables it looked at, or 1, for the chunk, if there was none,
+ * and in @freed how many it gave back.
+ */
 static unsigned long odp_shrink_chunk_locked(struct odp_chunk *chunk,
 					     unsigned long *freed)
 {
@@ -38,12 +46,12 @@ static unsigned long odp_shrink_chunk_locked(struct odp_chunk *chunk,
 		trace_odp_reclaim(chunk->mirror, first);
 		(*freed)++;
 	}
-	return scanned;
+	return scanned ?: 1;
 }
 
 /**
  * struct odp_shrink - a visit
- * @left: tables that may still be looked at
+ * @left: tables, or chunks without any, that may still be looked at
  * @freed: tables given back
  */
 struct odp_shrink {
@@ -58,6 +66,7 @@ static bool odp_shrink_mirror(struct odp_mirror *mirror, void *context)
 	unsigned long scanned, freed = 0;
 	unsigned long index = mirror->shrink_at;
 	struct odp_chunk *chunk;
+	bool finished = true;
 
 	/* A device that has addresses does not tell when it uses them. */
 	if (odp_mirror_maps(mirror))
@@ -68,6 +77,7 @@ static bool odp_shrink_mirror(struct odp_mirror *mirror, void *context)
 	xa_for_each_start(&mirror->chunks, index, chunk, index) {
 		if (!shrink->left) {
 			mirror->shrink_at = index;
+			finished = false;
 			break;
 		}
 		if (!down_write_trylock(&chunk->lock))
@@ -83,7 +93,7 @@ static bool odp_shrink_mirror(struct odp_mirror *mirror, void *context)
 
 	odp_count_add(mirror, ODP_COUNT_RECLAIMED, freed);
 	shrink->freed += freed;
-	return shrink->left;
+	return finished;
 }
 
 static unsigned long odp_shrink_count(struct shrinker *shrinker,
