@@ -112,7 +112,8 @@ struct odp_chunk *odp_chunk_lock_shared(struct odp_mirror *mirror,
 
 /*
  * Make a chunk with a fault in flight and put it into the XArray. NULL when
- * another task was faster.
+ * another task was faster: then the chunk is retired like any other, because to
+ * remove a notifier is to wait for the invalidations of all of the mm.
  */
 static struct odp_chunk *odp_chunk_create_charged(struct odp_mirror *mirror,
 						  unsigned long va)
@@ -124,6 +125,7 @@ static struct odp_chunk *odp_chunk_create_charged(struct odp_mirror *mirror,
 	if (!chunk)
 		return ERR_PTR(-ENOMEM);
 	atomic_set(&chunk->nfaults, 1);
+	chunk->shown = true;
 
 	err = mmu_interval_notifier_insert(&chunk->notifier, mirror->mm,
 					   chunk->first,
@@ -134,18 +136,17 @@ static struct odp_chunk *odp_chunk_create_charged(struct odp_mirror *mirror,
 		return ERR_PTR(err);
 	}
 
-	other = xa_cmpxchg(&mirror->chunks, odp_chunk_index(va), NULL, chunk,
-			   GFP_KERNEL_ACCOUNT);
-	if (other) {
-		mmu_interval_notifier_remove(&chunk->notifier);
-		kfree(chunk);
-		return xa_is_err(other) ? ERR_PTR(xa_err(other)) : NULL;
-	}
-
 	atomic_long_inc(&mirror->nchunks);
 	odp_count(mirror, ODP_COUNT_CHUNKS);
 	trace_odp_chunk_create(mirror, chunk->first);
-	return chunk;
+
+	other = xa_cmpxchg(&mirror->chunks, odp_chunk_index(va), NULL, chunk,
+			   GFP_KERNEL_ACCOUNT);
+	if (!other)
+		return chunk;
+	chunk->shown = false;
+	odp_chunk_release(chunk);
+	return xa_is_err(other) ? ERR_PTR(xa_err(other)) : NULL;
 }
 
 static struct odp_chunk *odp_chunk_create(struct odp_mirror *mirror,
@@ -272,7 +273,8 @@ static bool odp_chunk_kill(struct odp_chunk *chunk, bool force)
 		odp_slot_drop_locked(chunk, &chunk->slot[i], first,
 				     odp_slot_last(first));
 	chunk->dead = true;
-	xa_erase(&mirror->chunks, odp_chunk_index(chunk->first));
+	if (chunk->shown)
+		xa_erase(&mirror->chunks, odp_chunk_index(chunk->first));
 	killed = true;
 unlock:
 	up_write(&chunk->lock);
@@ -320,7 +322,8 @@ void odp_chunks_reclaim(struct work_struct *work)
  *
  * The reclaim work is stopped first, because it would free chunks that are
  * looked at here. Notifier callbacks may run until each notifier is removed;
- * what they put on the list of retired chunks is let go of at the end.
+ * what they put on the list of retired chunks is let go of at the end, as are
+ * chunks that have never been in the XArray.
  *
  * Context: process context, may sleep.
  */
@@ -336,8 +339,11 @@ void odp_chunks_destroy(struct odp_mirror *mirror)
 			odp_chunk_bury(chunk);
 
 	llist_for_each_entry_safe(chunk, next, llist_del_all(&mirror->retired),
-				  retired)
+				  retired) {
+		if (odp_chunk_kill(chunk, true))
+			odp_chunk_bury(chunk);
 		odp_chunk_put(chunk);
+	}
 
 	WARN_ON(atomic_long_read(&mirror->nchunks));
 	WARN_ON(atomic_long_read(&mirror->nleaves));

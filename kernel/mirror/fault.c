@@ -422,6 +422,7 @@ static long odp_fault_work(struct odp_chunk *chunk, unsigned long first,
 			break;
 		ret = -EAGAIN;
 		cond_resched();
+		.quick = mode == ODP_FAULT_QUICK,
 	} while (--tries);
 	odp_charge_end(&charge);
 

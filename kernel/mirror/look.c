@@ -101,16 +101,43 @@ static void odp_hide_refused(struct odp_look *look)
 				 min(vma->vm_end, range->end));
 }
 
+/*
+ * Begin a look. mmu_interval_read_begin() waits for an invalidation that is under
+ * way in the chunk, and then for whatever others of the mm overlap with that one
+ * (mn_itree_inv_end() in mm/mmu_notifier.c), which somebody can make last. It
+ * does not if nothing happened to the chunk since it returned last. Otherwise who
+ * has others to care for waits as one of the user's waiters, of whom there are
+ * not too many.
+ */
+static int odp_look_begin(struct odp_look *look)
+{
+	struct odp_chunk *chunk = look->chunk;
+	bool waits = look->quick &&
+		     mmu_interval_check_retry(&chunk->notifier,
+					      READ_ONCE(chunk->settled));
+
+	if (waits && !odp_share_take(chunk->mirror->user, ODP_SHARE_WAITERS))
+		return -EAGAIN;
+	look->range.notifier_seq = mmu_interval_read_begin(&chunk->notifier);
+	if (waits)
+		odp_share_return(chunk->mirror->user, ODP_SHARE_WAITERS);
+	if (READ_ONCE(chunk->settled) != look->range.notifier_seq)
+		WRITE_ONCE(chunk->settled, look->range.notifier_seq);
+	return 0;
+}
+
 /**
  * odp_look - see what is present
  * @look: the pages; what was seen is in its range afterwards
  *
- * Waits for an invalidation that is under way in the chunk. That may be done
- * with mmap_lock held: invalidations begin under it and never take it.
+ * Waits for invalidations. That may be done with mmap_lock held: they begin under
+ * it and never take it.
  *
  * Context: process context, may sleep; mmap_lock is held shared.
  *
- * Return: 0, or -EBUSY: an invalidation came in between; look again.
+ * Return: 0, or
+ * -EBUSY: an invalidation came in between; look again
+ * -EAGAIN: too many wait for invalidations
  */
 int odp_look(struct odp_look *look)
 {
@@ -121,7 +148,9 @@ int odp_look(struct odp_look *look)
 
 	/* Pairs with the release in odp_chunk_invalidate_locked(). */
 	look->sequence = smp_load_acquire(&look->slot->sequence);
-	range->notifier_seq = mmu_interval_read_begin(range->notifier);
+	err = odp_look_begin(look);
+	if (err)
+		return err;
 	memset(range->hmm_pfns, 0, npages * sizeof(*range->hmm_pfns));
 	/* It stays what it is while the lock is held. */
 	if (!look->vma || range->start < look->vma->vm_start)

@@ -236,6 +236,8 @@ struct odp_slot {
  * @nfaults: faults in flight, and accesses about to come back; raised with
  *	@lock held shared, so stable while it is held exclusive
  * @dead: retired; protected by @lock
+ * @shown: it is in the XArray, or is about to be; constant after creation
+ * @settled: what mmu_interval_read_begin() returned last, see odp_look()
  * @retired: in odp_mirror.retired while @queued
  * @queued: @retired is in use
  * @ref: one while in the XArray, one while @queued, one per task that sleeps
@@ -255,6 +257,8 @@ struct odp_chunk {
 	DECLARE_BITMAP(cold, ODP_CHUNK_LEAVES);
 	atomic_t nfaults;
 	bool dead;
+	unsigned long settled;
+	bool shown;
 	struct llist_node retired;
 	atomic_t queued;
 	refcount_t ref;
@@ -479,6 +483,7 @@ void odp_shrinker_exit(void);
  * @write: they are wanted writable
  * @vma: where the start of @range is mapped, or NULL; valid from a look on until
  *	mmap_lock is dropped
+ * @quick: whoever wants them has others to care for, see &enum odp_fault_mode
  * @sequence: the slot's, from before the look
  * @spare: a table, should the slot have none
  */
@@ -491,6 +496,7 @@ struct odp_look {
 	bool write;
 	struct vm_area_struct *vma;
 	u32 sequence;
+	bool quick;
 	struct odp_leaf *spare;
 };
 

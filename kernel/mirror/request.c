@@ -339,8 +339,8 @@ static int odp_fault_kept(struct odp_window *window, struct odp_chunk **chunk,
  *
  * Makes progress from @first on, and not further than the 2 MiB that @first is
  * in: the caller looks again at what it has. Waits for a fault that takes long
- * until that is ODP_FAULT_WAIT_MS old, and besides for an invalidation that is
- * under way in the same chunk.
+ * until that is ODP_FAULT_WAIT_MS old, and besides for invalidations that are
+ * under way in the same chunk, and for others that overlap with these.
  *
  * Context: process context, may sleep; no chunk is locked.
  *
