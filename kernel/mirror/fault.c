@@ -222,7 +222,8 @@ static int odp_fault_page(struct odp_look *look, struct odp_effort *effort,
 			return -EFAULT;
 		effort->unseen = va;
 	}
-	if (quick && !odp_vma_is_quick(vma, va, look->write))
+	if (quick && (!odp_vma_is_quick(vma, va, look->write) ||
+		      odp_charge_may_sleep()))
 		return -EAGAIN;
 	if (!odp_hold_freeze(vma, look->write, &file)) {
 		effort->frozen = file;
@@ -421,8 +422,8 @@ static long odp_fault_work(struct odp_chunk *chunk, unsigned long first,
 		if (ret != -EBUSY)
 			break;
 		ret = -EAGAIN;
-		cond_resched();
 		.quick = mode == ODP_FAULT_QUICK,
+		cond_resched();
 	} while (--tries);
 	odp_charge_end(&charge);
 

@@ -311,6 +311,7 @@ static bool odp_look_found(const struct odp_look *look)
  *
  * Return: how many of the wanted pages, from the first on, are usable; or
  * -EBUSY: too late, look again
+ * -EAGAIN: the table would have to be waited for
  * -ENOMEM: no memory for a table
  * or what &odp_device_ops.map said.
  */
@@ -323,6 +324,8 @@ long odp_look_publish(struct odp_look *look)
 	/* Here, because no memory is allocated under the chunk's lock. */
 	if (!odp_look_is_huge(look) && !look->spare &&
 	    !READ_ONCE(look->slot->leaf)) {
+		if (look->quick && odp_charge_may_sleep())
+			return -EAGAIN;
 		look->spare = odp_leaf_alloc(look->chunk->mirror);
 		if (!look->spare)
 			return -ENOMEM;

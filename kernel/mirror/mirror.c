@@ -255,6 +255,35 @@ void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge)
 	charge->old = set_active_memcg(charge->memcg);
 }
 
+/**
+ * odp_charge_may_sleep - whether who pays is made to wait for it
+ *
+ * Who charges a cgroup that is over its memory.high is put to sleep, for two
+ * seconds at most, and that is meant for its own tasks. A kernel thread that
+ * serves others as well would sleep in their place
+ * (__mem_cgroup_handle_over_high() in mm/memcontrol.c).
+ *
+ * Context: process context, after odp_charge_begin().
+ *
+ * Return: true in a kernel thread if the cgroup is over one of its limits.
+ */
+bool odp_charge_may_sleep(void)
+{
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg = current->active_memcg;
+
+	if (!(current->flags & PF_KTHREAD))
+		return false;
+	for (; memcg; memcg = parent_mem_cgroup(memcg))
+		if (page_counter_read(&memcg->memory) >
+			    READ_ONCE(memcg->memory.high) ||
+		    page_counter_read(&memcg->swap) >
+			    READ_ONCE(memcg->swap.high))
+			return true;
+#endif
+	return false;
+}
+
 void odp_charge_end(struct odp_charge *charge)
 {
 	set_active_memcg(charge->old);
@@ -377,6 +406,7 @@ static int __init odp_module_init(void)
 					 WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!odp_reclaim_wq)
 		goto err_wq;
+	odp_share_init();
 	err = odp_tables_init();
 	if (err)
 		goto err_reclaim_wq;
@@ -406,7 +436,6 @@ static void __exit odp_module_exit(void)
 	odp_tables_exit();
 	WARN_ON(!list_empty(&odp_mirrors));
 }
-	odp_share_init();
 
 module_init(odp_module_init);
 module_exit(odp_module_exit);

@@ -397,6 +397,7 @@ struct odp_charge {
 
 void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge);
 void odp_charge_end(struct odp_charge *charge);
+bool odp_charge_may_sleep(void);
 
 /* tally.c */
 /**
@@ -482,8 +483,8 @@ void odp_shrinker_exit(void);
  * @end: behind the last one
  * @write: they are wanted writable
  * @vma: where the start of @range is mapped, or NULL; valid from a look on until
- *	mmap_lock is dropped
  * @quick: whoever wants them has others to care for, see &enum odp_fault_mode
+ *	mmap_lock is dropped
  * @sequence: the slot's, from before the look
  * @spare: a table, should the slot have none
  */
@@ -495,8 +496,8 @@ struct odp_look {
 	unsigned long end;
 	bool write;
 	struct vm_area_struct *vma;
-	u32 sequence;
 	bool quick;
+	u32 sequence;
 	struct odp_leaf *spare;
 };
 

@@ -42,6 +42,16 @@ void control_group::enter() const {
     set(std::format("{}/cgroup.procs", path), "0");
 }
 
+void control_group::throttle_above(std::uint64_t memory_high) const {
+    set(std::format("{}/memory.high", path), std::to_string(memory_high));
+}
+
+std::uint64_t control_group::usage() const {
+    std::uint64_t bytes = 0;
+    std::ifstream(std::format("{}/memory.current", path)) >> bytes;
+    return bytes;
+}
+
 std::uint64_t control_group::statistic(const std::string &name) const {
     std::ifstream statistics(std::format("{}/memory.stat", path));
     std::string found;

@@ -21,6 +21,10 @@ class control_group {
 
     /// For the process that calls it.
     void enter() const;
+    /// What its processes may have before they are made to wait; in bytes.
+    void throttle_above(std::uint64_t memory_high) const;
+    /// What they have.
+    std::uint64_t usage() const;
     /// A line of memory.stat: in bytes, or a count.
     std::uint64_t statistic(const std::string &name) const;
 };
