@@ -83,17 +83,27 @@ static void odp_release_freeze(struct file *file)
 	fput(file);
 }
 
-/*
- * Wait without a lock, and without waiting for somebody who is gone. Idle,
- * because this is no hung task. -EBUSY when it is worth asking again.
+/**
+ * odp_wait_for_thaw - wait for a file system to thaw
+ * @mirror: the mirror
+ * @file: &odp_outcome.frozen; released
+ *
+ * Without the mm, so that it goes when its process does, and not for somebody
+ * who is gone. Idle, because this is no hung task.
+ *
+ * Context: process context, sleeps as long as the file system is frozen.
+ *
+ * Return: 0 to begin the fault again, or
+ * -EFAULT: the mirror has no windows any more, or the process is gone
  */
-static int odp_wait_for_thaw(struct odp_mirror *mirror, struct file *file)
+int odp_wait_for_thaw(struct odp_mirror *mirror, struct file *file)
 {
 	struct super_block *sb = file_inode(file)->i_sb;
-	int err = -EBUSY;
+	int err = 0;
 
 	while (READ_ONCE(sb->s_writers.frozen) != SB_UNFROZEN) {
-		if (!READ_ONCE(mirror->windows)) {
+		if (!READ_ONCE(mirror->windows) ||
+		    !atomic_read(&mirror->mm->mm_users)) {
 			err = -EFAULT;
 			break;
 		}
@@ -361,10 +371,10 @@ static int odp_fault_round(struct odp_look *look, struct odp_effort *effort)
 }
 
 /* A round with the lock, and what follows from it. As odp_fault_slot(). */
-static long odp_fault_try(struct odp_look *look, struct odp_effort *effort)
+static long odp_fault_try(struct odp_look *look, struct odp_effort *effort,
+			  struct odp_outcome *outcome)
 {
 	struct odp_mirror *mirror = look->chunk->mirror;
-	struct file *frozen;
 	int err;
 
 	if (effort->mode != ODP_FAULT_QUICK)
@@ -373,22 +383,27 @@ static long odp_fault_try(struct odp_look *look, struct odp_effort *effort)
 		return -EAGAIN;
 	look->vma = NULL;
 	err = odp_fault_round(look, effort);
+	/* While what mm said cannot have become wrong by what it maps. */
+	outcome->sequence = READ_ONCE(look->slot->sequence);
 	mmap_read_unlock(mirror->mm);
 
-	frozen = effort->frozen;
-	effort->frozen = NULL;
-	if (!frozen)
-		return err ?: odp_look_publish(look);
-	if (effort->mode == ODP_FAULT_FULL && err)
-		return odp_wait_for_thaw(mirror, frozen);
-	fput(frozen);
-	return err ? -EAGAIN : odp_look_publish(look);
+	if (effort->frozen && effort->mode == ODP_FAULT_FULL && err) {
+		outcome->frozen = effort->frozen;
+		return -EAGAIN;
+	}
+	if (effort->frozen) {
+		fput(effort->frozen);
+		effort->frozen = NULL;
+		err = err ? -EAGAIN : 0;
+	}
+	return err ?: odp_look_publish(look);
 }
 
 /* As odp_fault_slot(). @faulted: out; mm was asked to bring something in. */
 static long odp_fault_work(struct odp_chunk *chunk, unsigned long first,
 			   unsigned long last, bool write,
-			   enum odp_fault_mode mode, bool *faulted)
+			   enum odp_fault_mode mode,
+			   struct odp_outcome *outcome, bool *faulted)
 {
 	unsigned long npages = (last >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1;
 	struct odp_effort effort = { .mode = mode, .burst = 1 };
@@ -404,6 +419,7 @@ static long odp_fault_work(struct odp_chunk *chunk, unsigned long first,
 		},
 		.end = npages,
 		.write = write,
+		.quick = mode == ODP_FAULT_QUICK,
 	};
 	int tries = ODP_FAULT_TRIES;
 	struct odp_charge charge;
@@ -418,11 +434,10 @@ static long odp_fault_work(struct odp_chunk *chunk, unsigned long first,
 
 	odp_charge_begin(chunk->mirror, &charge);
 	do {
-		ret = odp_fault_try(&look, &effort);
+		ret = odp_fault_try(&look, &effort, outcome);
 		if (ret != -EBUSY)
 			break;
 		ret = -EAGAIN;
-		.quick = mode == ODP_FAULT_QUICK,
 		cond_resched();
 	} while (--tries);
 	odp_charge_end(&charge);
@@ -448,6 +463,7 @@ static long odp_fault_work(struct odp_chunk *chunk, unsigned long first,
  * @last: last address, in the same slot
  * @write: for writing
  * @mode: how far to go
+ * @outcome: out
  *
  * Neighbours that are present are published along; they are not faulted in.
  *
@@ -457,18 +473,22 @@ static long odp_fault_work(struct odp_chunk *chunk, unsigned long first,
  * looks; or
  * -EFAULT: nothing is mapped at @first that may be accessed so
  * -ENOMEM: no memory, for the page or for the table
- * -EAGAIN: too many invalidations; or it would take longer than @mode allows
+ * -EAGAIN: too many invalidations; or it would take longer than @mode allows; or
+ *	@outcome->frozen is set
  * or what &odp_device_ops.map said.
  */
 long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
-		    unsigned long last, bool write, enum odp_fault_mode mode)
+		    unsigned long last, bool write, enum odp_fault_mode mode,
+		    struct odp_outcome *outcome)
 {
 	u64 begun = trace_odp_fault_end_enabled() ? ktime_get_ns() : 0;
 	bool faulted = false;
 	long usable;
 
+	outcome->frozen = NULL;
 	trace_odp_fault_begin(chunk->mirror, first, last, write, mode);
-	usable = odp_fault_work(chunk, first, last, write, mode, &faulted);
+	usable = odp_fault_work(chunk, first, last, write, mode, outcome,
+				&faulted);
 	if (trace_odp_fault_end_enabled())
 		trace_odp_fault_end(chunk->mirror, first, write, mode, faulted,
 				    usable, ktime_get_ns() - begun);

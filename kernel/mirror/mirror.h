@@ -166,7 +166,8 @@ struct odp_user {
  * @user: who made the mirror
  * @pid: of the process that made the mirror, for the summary
  * @id: for the summary
- * @windows: protected by odp_mirrors_lock; a prefetch looks without it
+ * @windows: protected by odp_mirrors_lock; who waits for something that may
+ *	never come looks without it
  * @nprefetches: prefetches that run
  * @chunks: &struct odp_chunk by va >> ODP_CHUNK_SHIFT
  * @shrink_at: where the shrinker goes on; protected by odp_mirrors_lock
@@ -235,9 +236,9 @@ struct odp_slot {
  *	guess, changed without a lock
  * @nfaults: faults in flight, and accesses about to come back; raised with
  *	@lock held shared, so stable while it is held exclusive
- * @dead: retired; protected by @lock
  * @shown: it is in the XArray, or is about to be; constant after creation
  * @settled: what mmu_interval_read_begin() returned last, see odp_look()
+ * @dead: retired; protected by @lock
  * @retired: in odp_mirror.retired while @queued
  * @queued: @retired is in use
  * @ref: one while in the XArray, one while @queued, one per task that sleeps
@@ -256,9 +257,9 @@ struct odp_chunk {
 	DECLARE_BITMAP(used, ODP_CHUNK_LEAVES);
 	DECLARE_BITMAP(cold, ODP_CHUNK_LEAVES);
 	atomic_t nfaults;
-	bool dead;
 	unsigned long settled;
 	bool shown;
+	bool dead;
 	struct llist_node retired;
 	atomic_t queued;
 	refcount_t ref;
@@ -396,8 +397,8 @@ struct odp_charge {
 };
 
 void odp_charge_begin(struct odp_mirror *mirror, struct odp_charge *charge);
-void odp_charge_end(struct odp_charge *charge);
 bool odp_charge_may_sleep(void);
+void odp_charge_end(struct odp_charge *charge);
 
 /* tally.c */
 /**
@@ -482,8 +483,8 @@ void odp_shrinker_exit(void);
  * @first: first page that is wanted, counted from the start of @range
  * @end: behind the last one
  * @write: they are wanted writable
- * @vma: where the start of @range is mapped, or NULL; valid from a look on until
  * @quick: whoever wants them has others to care for, see &enum odp_fault_mode
+ * @vma: where the start of @range is mapped, or NULL; valid from a look on until
  *	mmap_lock is dropped
  * @sequence: the slot's, from before the look
  * @spare: a table, should the slot have none
@@ -495,8 +496,8 @@ struct odp_look {
 	unsigned long first;
 	unsigned long end;
 	bool write;
-	struct vm_area_struct *vma;
 	bool quick;
+	struct vm_area_struct *vma;
 	u32 sequence;
 	struct odp_leaf *spare;
 };
@@ -520,10 +521,23 @@ enum odp_fault_mode {
 	ODP_FAULT_FULL,
 };
 
+/**
+ * struct odp_outcome - what else is to be known of a fault that failed
+ * @frozen: the file, referenced, whose file system is frozen; the fault is to be
+ *	begun again after odp_wait_for_thaw(). Only with ODP_FAULT_FULL.
+ * @sequence: the slot's, when it failed
+ */
+struct odp_outcome {
+	struct file *frozen;
+	u32 sequence;
+};
+
 bool odp_mm_get(struct odp_mirror *mirror);
 void odp_mm_put(struct odp_mirror *mirror);
+int odp_wait_for_thaw(struct odp_mirror *mirror, struct file *file);
 long odp_fault_slot(struct odp_chunk *chunk, unsigned long first,
-		    unsigned long last, bool write, enum odp_fault_mode mode);
+		    unsigned long last, bool write, enum odp_fault_mode mode,
+		    struct odp_outcome *outcome);
 
 /* request.c */
 struct odp_chunk *odp_fault(struct odp_window *window, struct odp_chunk *chunk,

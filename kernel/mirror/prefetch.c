@@ -51,38 +51,48 @@ struct odp_prefetch {
 	struct odp_prefetch_range range[];
 };
 
-/* As far as to @last, in one slot. How many pages are behind us, or an errno. */
-static long odp_prefetch_slot(struct odp_prefetch_range *range,
-			      enum odp_prefetch_mode mode, unsigned long last)
+/* The same as odp_prefetch_slot(), with the mm held. */
+static long odp_prefetch_held(struct odp_prefetch_range *range,
+			      enum odp_prefetch_mode mode, unsigned long last,
+			      struct odp_outcome *outcome)
 {
-	unsigned long npages = (last >> PAGE_SHIFT) -
-			       (range->first >> PAGE_SHIFT) + 1;
 	bool fault = mode != ODP_PREFETCH_PRESENT;
-	struct odp_mirror *mirror = range->mirror;
 	struct odp_chunk *chunk;
 	long ret;
 
-	/* For one slot only, so that a prefetch does not delay exit for long. */
-	if (!odp_mm_get(mirror))
-		return -EFAULT;
-
-	chunk = odp_chunk_keep(mirror, range->first);
-	if (IS_ERR(chunk)) {
-		ret = PTR_ERR(chunk);
-	} else {
-		ret = odp_fault_slot(chunk, range->first, last,
-				     mode == ODP_PREFETCH_WRITE,
-				     fault ? ODP_FAULT_FULL :
-					     ODP_FAULT_LOOK);
-		odp_chunk_release(chunk);
-	}
-	odp_mm_put(mirror);
-
+	chunk = odp_chunk_keep(range->mirror, range->first);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+	ret = odp_fault_slot(chunk, range->first, last,
+			     mode == ODP_PREFETCH_WRITE,
+			     fault ? ODP_FAULT_FULL : ODP_FAULT_LOOK, outcome);
+	odp_chunk_release(chunk);
 	if (ret > 0)
 		atomic64_add(ret, &range->tally->pages_prefetched);
 	/* Of what is merely present, all was seen that there is to see. */
 	if (!fault && (ret >= 0 || ret == -EAGAIN))
-		ret = npages;
+		ret = (last >> PAGE_SHIFT) - (range->first >> PAGE_SHIFT) + 1;
+	return ret;
+}
+
+/* As far as to @last, in one slot. How many pages are behind us, or an errno. */
+static long odp_prefetch_slot(struct odp_prefetch_range *range,
+			      enum odp_prefetch_mode mode, unsigned long last)
+{
+	struct odp_outcome outcome;
+	long ret;
+
+	do {
+		/* For one slot only, so as not to delay exit for long. */
+		if (!odp_mm_get(range->mirror))
+			return -EFAULT;
+		outcome.frozen = NULL;
+		ret = odp_prefetch_held(range, mode, last, &outcome);
+		odp_mm_put(range->mirror);
+		if (!outcome.frozen)
+			return ret;
+		ret = odp_wait_for_thaw(range->mirror, outcome.frozen);
+	} while (!ret);
 	return ret;
 }
 

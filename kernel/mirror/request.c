@@ -49,7 +49,7 @@
  * @write: fault for writing
  * @begun: in jiffies
  * @chunk: kept as long as the request is on the list, or NULL
- * @sequence: of the slot, from before the fault
+ * @sequence: of the slot, when the fault had failed
  * @failed: it ended, and @error is kept for who asks for the same; protected by
  *	odp_mirror.faults_lock
  * @heard: somebody did
@@ -83,28 +83,48 @@ static void odp_request_put(struct odp_request *request)
 	kfree(request);
 }
 
-/* Raised by everything that mm does to the place. */
+/* Raised by everything that mm takes away from the place. */
 static u32 odp_request_sequence(const struct odp_request *request)
 {
 	return READ_ONCE(odp_slot(request->chunk, request->first)->sequence);
 }
 
-/* 0, or an errno as for odp_fault_slot(). The mm is held. */
-static int odp_request_fault(struct odp_request *request)
+/* How many pages are usable, or an errno. The mm is held. */
+static long odp_request_fault(struct odp_request *request,
+			      struct odp_outcome *outcome)
 {
-	struct odp_chunk *chunk;
-	long ret;
+	struct odp_mirror *mirror = request->mirror;
+	struct odp_chunk *chunk = request->chunk;
 
-	chunk = odp_chunk_keep(request->mirror, request->first);
+	if (!chunk)
+		chunk = odp_chunk_keep(mirror, request->first);
 	if (IS_ERR(chunk))
 		return PTR_ERR(chunk);
-
 	request->chunk = chunk;
-	request->sequence = odp_request_sequence(request);
+	return odp_fault_slot(chunk, request->first, request->last,
+			      request->write, ODP_FAULT_FULL, outcome);
+}
+
+/* 0, or an errno as for odp_fault_slot(). */
+static int odp_request_run(struct odp_request *request)
+{
+	struct odp_outcome outcome = { };
+	long ret;
+
 	odp_count(request->mirror, ODP_COUNT_QUEUED);
 	atomic64_inc(&request->tally->faults_queued);
-	ret = odp_fault_slot(chunk, request->first, request->last,
-			     request->write, ODP_FAULT_FULL);
+	do {
+		/* Not after exit: then there is nothing to fault in. */
+		if (!odp_mm_get(request->mirror))
+			return -EFAULT;
+		outcome.frozen = NULL;
+		ret = odp_request_fault(request, &outcome);
+		odp_mm_put(request->mirror);
+		if (!outcome.frozen)
+			break;
+		ret = odp_wait_for_thaw(request->mirror, outcome.frozen);
+	} while (!ret);
+	request->sequence = outcome.sequence;
 	odp_tally_fault(request->tally, ret);
 	return min(ret, 0L);
 }
@@ -143,14 +163,10 @@ static void odp_request_work(struct work_struct *work)
 	struct odp_request *request = container_of(work, struct odp_request,
 						   work);
 	struct odp_mirror *mirror = request->mirror;
-	int err = -EFAULT;
 	bool removed;
+	int err;
 
-	/* Not after exit: then there is nothing to fault in. */
-	if (odp_mm_get(mirror)) {
-		err = odp_request_fault(request);
-		odp_mm_put(mirror);
-	}
+	err = odp_request_run(request);
 	if (err)
 		odp_count(mirror, ODP_COUNT_ERRORS);
 
@@ -292,6 +308,8 @@ static struct odp_chunk *odp_fault_quickly(struct odp_mirror *mirror,
 					   unsigned long last, bool write,
 					   long *usable)
 {
+	struct odp_outcome outcome;
+
 	*usable = -EFAULT;
 	if (!odp_mm_get(mirror))
 		return chunk ?: ERR_PTR(-EFAULT);
@@ -300,7 +318,7 @@ static struct odp_chunk *odp_fault_quickly(struct odp_mirror *mirror,
 		chunk = odp_chunk_keep(mirror, first);
 	if (!IS_ERR(chunk))
 		*usable = odp_fault_slot(chunk, first, last, write,
-					 ODP_FAULT_QUICK);
+					 ODP_FAULT_QUICK, &outcome);
 	odp_mm_put(mirror);
 	return chunk;
 }

@@ -167,6 +167,40 @@ TEST_P(Freeze, KilledOwnerGoesAtOnce) {
     EXPECT_TRUE(becomes_true([&] { return count_resources(dev.name()) == before; }));
 }
 
+// Although a process that it forked has the device, and with it the MR, open still.
+TEST_P(Freeze, KilledOwnersMemoryGoesAtOnce) {
+    const memory area = clean_file();
+    std::optional<frozen> filesystem(GetParam());
+    shared_flag posted;
+    shared_flag over;
+    child owner([&]() -> int {
+        const device own;
+        const auto mr = must(region::implicit(own, odp_access));
+        const pinned_buffer buffer(own, length);
+        connection link(own);
+        const ibv_sge local = buffer.mr.sge(buffer.map.data(), length);
+        if (link.requester.run(operation::read(local, mr.target(area.map.data()))).status !=
+            IBV_WC_SUCCESS)
+            return 1;
+        child heir([&] {
+            over.await(2min);
+            return 0;
+        });
+        link.requester.post(operation::write(local, mr.target(area.map.data())));
+        std::this_thread::sleep_for(300ms);
+        posted.raise();
+        pause();
+        return 1;
+    });
+    posted.await();
+    const auto pages = [&] { return read_mirror_counters(owner.pid())["pages"]; };
+    EXPECT_GT(pages(), 0U);
+    owner.kill();
+    EXPECT_TRUE(becomes_true([&] { return pages() == 0; }, at_once)) << "still mapped";
+    over.raise();
+    filesystem->thaw();
+}
+
 } // namespace
 
 } // namespace odp_test
