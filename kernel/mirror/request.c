@@ -74,6 +74,12 @@ struct odp_request {
 	struct completion done;
 };
 
+/* Until when somebody may wait for it. */
+static unsigned long odp_request_end(const struct odp_request *request)
+{
+	return request->begun + msecs_to_jiffies(ODP_FAULT_WAIT_MS);
+}
+
 static void odp_request_put(struct odp_request *request)
 {
 	if (!refcount_dec_and_test(&request->ref))
@@ -130,9 +136,11 @@ static int odp_request_run(struct odp_request *request)
 }
 
 /*
- * Take the request off the list. But if it failed and nobody waits for it any
- * more, whoever asks again would have it done again, and if it fails as slowly
- * each time, would never hear of it.
+ * Take the request off the list. But if it failed and took so long that nobody
+ * waits for it any more, whoever asks again would have it done again, and if it
+ * fails as slowly each time, would never hear of it. What fails at once is done
+ * again: it may have been right to fail only then, as behind the end of a file
+ * that has grown since.
  */
 static bool odp_request_remove(struct odp_request *request, int err)
 {
@@ -141,6 +149,7 @@ static bool odp_request_remove(struct odp_request *request, int err)
 	spin_lock(&mirror->faults_lock);
 	request->failed = !request->failed && err && err != -EAGAIN &&
 			  err != -ENOMEM && request->chunk &&
+			  time_after_eq(jiffies, odp_request_end(request)) &&
 			  refcount_read(&request->ref) == 1;
 	if (!request->failed)
 		list_del(&request->list);
@@ -261,7 +270,7 @@ static struct odp_request *odp_request_get(struct odp_window *window,
 /* Whether the request has ended, in time. */
 static bool odp_request_wait(struct odp_request *request)
 {
-	unsigned long end = request->begun + msecs_to_jiffies(ODP_FAULT_WAIT_MS);
+	unsigned long end = odp_request_end(request);
 	struct odp_user *user = request->mirror->user;
 	unsigned long now = jiffies;
 	bool done;
