@@ -51,6 +51,24 @@ struct odp_prefetch {
 	struct odp_prefetch_range range[];
 };
 
+/*
+ * How many pages from the range's first on nothing is mapped at, so that there is
+ * nothing to look at either. The mm is held.
+ */
+static unsigned long odp_prefetch_hole(const struct odp_prefetch_range *range)
+{
+	struct mm_struct *mm = range->mirror->mm;
+	unsigned long end = range->last + 1;
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(mm);
+	vma = find_vma_intersection(mm, range->first, end);
+	if (vma)
+		end = max(vma->vm_start, range->first & PAGE_MASK);
+	mmap_read_unlock(mm);
+	return (PAGE_ALIGN(end) >> PAGE_SHIFT) - (range->first >> PAGE_SHIFT);
+}
+
 /* The same as odp_prefetch_slot(), with the mm held. */
 static long odp_prefetch_held(struct odp_prefetch_range *range,
 			      enum odp_prefetch_mode mode, unsigned long last,
@@ -58,7 +76,12 @@ static long odp_prefetch_held(struct odp_prefetch_range *range,
 {
 	bool fault = mode != ODP_PREFETCH_PRESENT;
 	struct odp_chunk *chunk;
+	unsigned long hole;
 	long ret;
+
+	hole = fault ? 0 : odp_prefetch_hole(range);
+	if (hole)
+		return hole;
 
 	chunk = odp_chunk_keep(range->mirror, range->first);
 	if (IS_ERR(chunk))

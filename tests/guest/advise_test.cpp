@@ -111,6 +111,24 @@ TEST_F(Advise, NoFaultTakesWhatIsThere) {
     EXPECT_EQ(statistic(mr_, "page_faults"), 0U);
 }
 
+// Far more than anybody has mapped takes no longer for that, and makes nothing.
+TEST_F(Advise, NoFaultPassesOverWhatIsNotMapped) {
+    const mapping map = anonymous(1);
+    fill_pattern(map.bytes(), seed);
+    const region all = must(region::implicit(dev, odp_access));
+    ASSERT_EQ(advise_one(present_advice, wait_for_it, all.sge(map.data(), map.size())), 0);
+    EXPECT_EQ(statistic(all, "page_prefetch"), 1U);
+    const auto made = [] { return read_mirror_counters(getpid())["chunks_created"]; };
+    const std::uint64_t before = made();
+    // Its end is mapped; what is before it is not.
+    constexpr std::size_t hole = std::size_t{1} << 29;
+    const region wide = must(region::implicit(dev, odp_access));
+    ASSERT_EQ(
+        advise_one(present_advice, wait_for_it, wide.sge(map.data() - hole, hole + map.size())), 0);
+    EXPECT_EQ(statistic(wide, "page_prefetch"), 1U);
+    EXPECT_EQ(made(), before);
+}
+
 TEST_F(Advise, ReadOnlyRegionsAreForReading) {
     const auto read_only = over(map_, IBV_ACCESS_ON_DEMAND | IBV_ACCESS_REMOTE_READ);
     const ibv_sge piece = read_only.sge(map_.data(), page(npages));
