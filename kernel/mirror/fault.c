@@ -145,9 +145,10 @@ static bool odp_page_is_cached(struct address_space *mapping, pgoff_t index)
 
 /*
  * Memory whose fault, with FAULT_FLAG_RETRY_NOWAIT, waits for nothing but the
- * page allocator. On a file system that is not tmpfs a write fault may wait for
- * its journal, so only on DAX, where there is no other way to be quick; virtiofs
- * has DAX as well, without a block device, and a server that may never answer.
+ * page allocator, and not for the clearing of a gigabyte. On a file system that
+ * is not tmpfs a write fault may wait for its journal, so only on DAX, where
+ * there is no other way to be quick; virtiofs has DAX as well, without a block
+ * device, and a server that may never answer.
  */
 static bool odp_vma_is_quick(struct vm_area_struct *vma, unsigned long va,
 			     bool write)
@@ -157,8 +158,10 @@ static bool odp_vma_is_quick(struct vm_area_struct *vma, unsigned long va,
 
 	if (vma_is_anonymous(vma))
 		return true;
-	if (!vma->vm_file || is_vm_hugetlb_page(vma))
-		return is_vm_hugetlb_page(vma);
+	if (is_vm_hugetlb_page(vma))
+		return huge_page_size(hstate_vma(vma)) <= PMD_SIZE;
+	if (!vma->vm_file)
+		return false;
 
 	mapping = vma->vm_file->f_mapping;
 	if (shmem_mapping(mapping))

@@ -88,7 +88,7 @@ static struct odp_mirror *odp_mirror_alloc(const void *owner,
 	mirror->mm = mm;
 	mmgrab(mm);
 	mirror->pid = task_tgid_nr(current);
-	xa_init(&mirror->chunks);
+	xa_init_flags(&mirror->chunks, XA_FLAGS_ACCOUNT);
 	init_llist_head(&mirror->retired);
 	INIT_WORK(&mirror->reclaim, odp_chunks_reclaim);
 	spin_lock_init(&mirror->faults_lock);

@@ -14,7 +14,9 @@
 /**
  * odp_window_init - make a window on the mirror of an mm
  * @window: out
- * @owner: tells devices apart: windows with equal @owner and @mm share a mirror
+ * @owner: tells devices apart: windows with equal @owner and @mm share a mirror,
+ *	also with one that had that address before, while a fault or a
+ *	prefetch for it is in flight, unless &odp_device_ops.get keeps it
  * @ops: for a device that translates addresses, else NULL; the same for each
  *	window of an @owner
  * @mm: the address space; the caller holds it (current->mm)

@@ -176,7 +176,8 @@ enum odp_prefetch_mode {
 /**
  * enum odp_counter - what a mirror counts since it was created
  * @ODP_COUNT_FAULTS: faults: absent memory that mm was asked to bring in
- * @ODP_COUNT_QUEUED: those of them that had to wait, and so went to a work item
+ * @ODP_COUNT_QUEUED: faults that would have had to wait, for the memory or for a
+ *	lock, and so went to a work item
  * @ODP_COUNT_PAGES: page entries published; one page mapped twice counts twice
  * @ODP_COUNT_SNAPSHOTS: look-ups of pages that were present in the mm already
  * @ODP_COUNT_PREFETCHES: prefetch requests
@@ -190,7 +191,8 @@ enum odp_prefetch_mode {
  *	in the chunk; what had been faulted in is there still
  * @ODP_COUNT_RETRIES: accesses that came back for a page that had gone again
  * @ODP_COUNT_BUSY: accesses answered with -EAGAIN
- * @ODP_COUNT_ERRORS: faults that mm refused
+ * @ODP_COUNT_ERRORS: faults that ended in an error, also one that is worth
+ *	repeating
  * @ODP_COUNT_CHUNKS: chunks created
  * @ODP_COUNT_HUGE: huge entries published
  * @ODP_COUNT_RECLAIMED: tables given back because they were idle and memory was
