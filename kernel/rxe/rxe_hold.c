@@ -10,11 +10,16 @@
  * Nobody says when the page is there. So the next look comes after as long as
  * the packet has waited so far, within bounds: what is there soon is soon found,
  * and what takes long costs little while it does.
+ *
+ * The peer goes on meanwhile. What has been sent to it is repeated as ever.
  */
 #include "rxe.h"
 
 /* The longest pause between two looks. */
 #define RXE_HOLD_MAX_MS		100
+
+/* No packet has that number. */
+#define RXE_HOLD_NO_PSN		U32_MAX
 
 /* How long the responder tells its peer to wait, from IB_RNR_TIMER_010_24 on. */
 static const u8 rxe_hold_rnr_ms[] = { 10, 15, 20, 30, 40, 61, 81, 122, 163, 245 };
@@ -61,10 +66,22 @@ static void rxe_hold(struct rxe_qp *qp, struct rxe_late *late, u32 psn)
 void rxe_hold_init(struct rxe_qp *qp)
 {
 	timer_setup(&qp->hold.timer, rxe_hold_timer, 0);
-	/* No packet has that number. */
-	qp->hold.request.psn = U32_MAX;
-	qp->hold.response.psn = U32_MAX;
-	qp->hold.refused.psn = U32_MAX;
+	qp->hold.request.psn = RXE_HOLD_NO_PSN;
+	qp->hold.response.psn = RXE_HOLD_NO_PSN;
+	qp->hold.refused.psn = RXE_HOLD_NO_PSN;
+	rxe_hold_restart(qp);
+}
+
+/**
+ * rxe_hold_restart - forget what has been sent
+ * @qp: the queue pair, which is going to send it again, or is reset
+ *
+ * Context: the queue pair's send task, or while that does not run.
+ */
+void rxe_hold_restart(struct rxe_qp *qp)
+{
+	qp->hold.is_requesting = false;
+	qp->hold.due = RXE_HOLD_NO_PSN;
 }
 
 /**
@@ -113,10 +130,22 @@ bool rxe_hold_request(struct rxe_qp *qp, int err)
 	if (!rxe_odp_retryable(err))
 		return false;
 	qp->hold.is_requesting = true;
-	if (qp_type(qp) == IB_QPT_RC)
-		timer_delete(&qp->retrans_timer);
 	rxe_hold(qp, &qp->hold.request, qp->req.psn);
 	return true;
+}
+
+/**
+ * rxe_hold_sent - take note of a request that went out
+ * @qp: the queue pair
+ *
+ * Context: the queue pair's send task.
+ */
+void rxe_hold_sent(struct rxe_qp *qp)
+{
+	qp->hold.is_requesting = false;
+	/* One that asks for an acknowledgment starts the count again. */
+	if (!qp->req.noack_pkts)
+		qp->hold.due = qp->req.psn;
 }
 
 /**
@@ -153,11 +182,34 @@ bool rxe_hold_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt, int err)
  * Context: the queue pair's send task.
  *
  * Return: false if the peer waits for us: it refused a request, and we are to
- * send it again later; or a page of ours is missing for the next one.
+ * send it again later; or a page of ours is missing for the next one, and
+ * nothing before it asked for an acknowledgment that has not come.
  */
 bool rxe_hold_awaits_peer(const struct rxe_qp *qp)
 {
-	return !qp->req.wait_for_rnr_timer && !qp->hold.is_requesting;
+	if (qp->req.wait_for_rnr_timer)
+		return false;
+	return !qp->hold.is_requesting ||
+	       (qp->hold.due != RXE_HOLD_NO_PSN &&
+		psn_compare(qp->hold.due, qp->comp.psn) > 0);
+}
+
+/**
+ * rxe_hold_keeps_timer - whether the retransmission timer goes on as it is
+ * @qp: the queue pair
+ *
+ * The completer starts it anew whenever it has run, and each look for a page has
+ * it run; but that is no sign of life of the peer.
+ *
+ * Context: the queue pair's send task, once for each run of the completer.
+ */
+bool rxe_hold_keeps_timer(struct rxe_qp *qp)
+{
+	bool has_answered = qp->hold.acked != qp->comp.psn;
+
+	qp->hold.acked = qp->comp.psn;
+	return qp->hold.is_requesting && rxe_hold_awaits_peer(qp) &&
+	       !has_answered;
 }
 
 /**

@@ -28,6 +28,8 @@ struct rxe_late {
  * @request: the one that the requester could not send
  * @response: the one that the completer could not store
  * @refused: the one that the responder sent an RNR NAK for
+ * @due: the PSN behind the last request that asked for an acknowledgment
+ * @acked: comp.psn when the completer looked last
  * @is_requesting: the requester holds @request still
  * @rnr_timer: what the next RNR NAK is to say, or 0
  *
@@ -38,6 +40,8 @@ struct rxe_hold {
 	struct rxe_late request;
 	struct rxe_late response;
 	struct rxe_late refused;
+	u32 due;
+	u32 acked;
 	bool is_requesting;
 	u8 rnr_timer;
 };
@@ -45,8 +49,11 @@ struct rxe_hold {
 void rxe_hold_init(struct rxe_qp *qp);
 void rxe_hold_stop(struct rxe_qp *qp);
 void rxe_hold_destroy(struct rxe_qp *qp);
+void rxe_hold_restart(struct rxe_qp *qp);
 bool rxe_hold_request(struct rxe_qp *qp, int err);
 bool rxe_hold_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt, int err);
+void rxe_hold_sent(struct rxe_qp *qp);
+bool rxe_hold_keeps_timer(struct rxe_qp *qp);
 bool rxe_hold_awaits_peer(const struct rxe_qp *qp);
 void rxe_hold_refuse(struct rxe_qp *qp);
 u8 rxe_hold_rnr_timer(struct rxe_qp *qp);

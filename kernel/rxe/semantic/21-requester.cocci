@@ -32,4 +32,4 @@
 @@
 @@
 	qp->need_req_skb = 0;
-+	qp->hold.is_requesting = false;
++	rxe_hold_sent(qp);

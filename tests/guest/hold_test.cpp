@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+//
+// What goes on at a queue pair while one packet waits for its page. What was sent before it is
+// watched and repeated as ever.
+
+#include "fixture.hpp"
+#include "roce_peer.hpp"
+#include "user_faults.hpp"
+
+#include <bit>
+
+namespace odp_test {
+
+namespace {
+
+/// Memory whose pages come when the test says so.
+class LateMemory : public verbs_test {
+  protected:
+    void provide(std::size_t page) const {
+        const std::size_t start = page * page_size();
+        fill_pattern(content_.bytes(), seed, start);
+        faults_.provide(std::bit_cast<std::uintptr_t>(late_.data()) + start, content_.data());
+    }
+
+    const mapping late_{64 * page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
+    const user_faults faults_{late_};
+    const region mr_ = must(region::implicit(dev, odp_access));
+
+  private:
+    const mapping content_{page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
+};
+
+/// A peer, the test, that does not answer to a request; and another one behind it that waits for
+/// its page.
+class UnansweredRequest : public LateMemory {
+  protected:
+    static constexpr std::size_t length = 64;
+
+    void ask(std::uint8_t retries = endpoint::for_ever) {
+        requester_.connect(dev, peer_.gid(), roce_peer::queue_pair, IBV_MTU_1024, endpoint::patient,
+                           retries);
+        requester_.post(operation::write(from_.mr.sge(from_.map.data(), length), {0x1000, 1}));
+        expect_write(0);
+        requester_.post(operation::write(mr_.sge(late_.data(), length), {0x1000, 1}));
+        faults_.next();
+    }
+    void expect_write(std::uint32_t psn) const {
+        const auto request = peer_.receive();
+        ASSERT_TRUE(request) << "request " << psn << " was not sent";
+        EXPECT_EQ(request->opcode, rc_opcode::write_only);
+        EXPECT_EQ(request->psn, psn);
+    }
+    void answer(std::uint32_t psn) {
+        peer_.send(requester_.qp()->qp_num,
+                   {.opcode = rc_opcode::acknowledge, .psn = psn, .header = {0, 0, 0, 1}});
+        EXPECT_TRUE(completed_with(requester_.wait(), IBV_WC_SUCCESS));
+    }
+
+    const roce_peer peer_{dev};
+    const pinned_buffer from_{dev, page_size()};
+    endpoint requester_{dev};
+};
+
+TEST_F(UnansweredRequest, IsRepeated) {
+    ask();
+    expect_write(0);
+    answer(0);
+    provide(0);
+    expect_write(1);
+    answer(1);
+}
+
+TEST_F(UnansweredRequest, IsGivenUp) {
+    ask(1);
+    EXPECT_TRUE(completed_with(requester_.wait(), IBV_WC_RETRY_EXC_ERR));
+    EXPECT_TRUE(completed_with(requester_.wait(), IBV_WC_WR_FLUSH_ERR));
+}
+
+} // namespace
+
+} // namespace odp_test
