@@ -130,6 +130,8 @@ bool rxe_hold_request(struct rxe_qp *qp, int err)
 	if (!rxe_odp_retryable(err))
 		return false;
 	qp->hold.is_requesting = true;
+	/* The packet may have been the one that asks for an acknowledgment. */
+	qp->req.noack_pkts = RXE_MAX_PKT_PER_ACK + 1;
 	rxe_hold(qp, &qp->hold.request, qp->req.psn);
 	return true;
 }

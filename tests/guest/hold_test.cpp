@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 //
 // What goes on at a queue pair while one packet waits for its page. What was sent before it is
-// watched and repeated as ever.
+// watched and repeated as ever, and acknowledgements are asked for as often.
 
 #include "fixture.hpp"
+#include "resources.hpp"
 #include "roce_peer.hpp"
 #include "user_faults.hpp"
+
+#include <unistd.h>
 
 #include <bit>
 
 namespace odp_test {
 
 namespace {
+
+constexpr std::size_t mtu = 1024;
+constexpr std::uint8_t no_time_out = 0; // what gets lost is lost
 
 /// Memory whose pages come when the test says so.
 class LateMemory : public verbs_test {
@@ -29,6 +35,39 @@ class LateMemory : public verbs_test {
   private:
     const mapping content_{page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
 };
+
+/// A connection on which nothing gets lost, so that nothing is ever repeated after a while.
+class HeldPacket : public LateMemory {
+  protected:
+    HeldPacket() {
+        requester_.connect(dev, dev.gid(), responder_.qp()->qp_num, IBV_MTU_1024, no_time_out);
+        responder_.connect(dev, dev.gid(), requester_.qp()->qp_num, IBV_MTU_1024, no_time_out);
+    }
+
+    endpoint requester_{dev};
+    endpoint responder_{dev};
+};
+
+// Every 66th packet of a message asks for an acknowledgement, and 128 may be without one. The page
+// comes as soon as its packet has been put off: each further attempt counts as a packet.
+TEST_F(HeldPacket, AsksForAnAcknowledgementAllTheSame) {
+    constexpr std::size_t length = 200 * mtu;
+    constexpr std::size_t asking = 65;
+    const std::size_t start = page_size() - mtu; // so that this packet is the first of its page
+    const std::size_t late_page = (start + asking * mtu) / page_size();
+    for (std::size_t page = 0; page * page_size() < start + length; ++page)
+        if (page != late_page)
+            provide(page);
+    const pinned_buffer to(dev, length);
+    const auto attempts = [] { return read_mirror_counters(getpid())["busy"]; };
+    const std::uint64_t before = attempts();
+    requester_.post(
+        operation::write(mr_.sge(late_.data() + start, length), to.mr.target(to.map.data())));
+    ASSERT_TRUE(becomes_true([&] { return attempts() > before; }));
+    provide(late_page);
+    EXPECT_TRUE(completed_with(requester_.wait(), IBV_WC_SUCCESS));
+    EXPECT_TRUE(matches(compare_pattern(to.map.bytes(), seed, start)));
+}
 
 /// A peer, the test, that does not answer to a request; and another one behind it that waits for
 /// its page.
