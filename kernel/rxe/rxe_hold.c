@@ -11,12 +11,16 @@
  * the packet has waited so far, within bounds: what is there soon is soon found,
  * and what takes long costs little while it does.
  *
- * The peer goes on meanwhile. What has been sent to it is repeated as ever.
+ * The peer goes on meanwhile. What it sends is kept in order behind the packet,
+ * up to a limit, and what has been sent to it is repeated as ever.
  */
 #include "rxe.h"
 
 /* The longest pause between two looks. */
 #define RXE_HOLD_MAX_MS		100
+
+/* Packets of a queue: far more than a task falls behind where nothing is late. */
+#define RXE_HOLD_MAX_PACKETS	4096
 
 /* No packet has that number. */
 #define RXE_HOLD_NO_PSN		U32_MAX
@@ -82,6 +86,7 @@ void rxe_hold_restart(struct rxe_qp *qp)
 {
 	qp->hold.is_requesting = false;
 	qp->hold.due = RXE_HOLD_NO_PSN;
+	WRITE_ONCE(qp->hold.has_dropped, false);
 }
 
 /**
@@ -114,6 +119,76 @@ void rxe_hold_destroy(struct rxe_qp *qp)
 {
 	if (qp->hold.timer.function)
 		timer_delete_sync(&qp->hold.timer);
+}
+
+/* Free a packet and drop what its receiver holds for it. */
+static void rxe_hold_drop(struct rxe_qp *qp, struct sk_buff *skb)
+{
+	struct ib_device *ibdev = qp->ibqp.device;
+
+	kfree_skb(skb);
+	rxe_put(qp);
+	ib_device_put(ibdev);
+}
+
+/**
+ * rxe_hold_drop_request - drop a request if there are too many
+ * @qp: the queue pair
+ * @skb: the request, with its references on the queue pair and the device
+ *
+ * A peer with a reliable connection sends it again.
+ *
+ * Context: any.
+ *
+ * Return: true if it is gone.
+ */
+bool rxe_hold_drop_request(struct rxe_qp *qp, struct sk_buff *skb)
+{
+	if (skb_queue_len_lockless(&qp->req_pkts) < RXE_HOLD_MAX_PACKETS)
+		return false;
+	rxe_hold_drop(qp, skb);
+	return true;
+}
+
+/**
+ * rxe_hold_drop_response - drop a response if there are too many
+ * @qp: the queue pair
+ * @skb: the response, with its references on the queue pair and the device
+ *
+ * The peer answers a long READ as fast as it can. rxe_hold_recover() asks again.
+ *
+ * Context: any.
+ *
+ * Return: true if it is gone.
+ */
+bool rxe_hold_drop_response(struct rxe_qp *qp, struct sk_buff *skb)
+{
+	if (skb_queue_len_lockless(&qp->resp_pkts) < RXE_HOLD_MAX_PACKETS)
+		return false;
+	WRITE_ONCE(qp->hold.has_dropped, true);
+	/* The queue may be empty by now. */
+	rxe_sched_task(&qp->send_task);
+	rxe_hold_drop(qp, skb);
+	return true;
+}
+
+/**
+ * rxe_hold_recover - ask for the responses again that were dropped
+ * @qp: the queue pair, whose completer has used up all others
+ *
+ * Not a retry that counts: the peer did nothing wrong.
+ *
+ * Context: the queue pair's send task.
+ */
+void rxe_hold_recover(struct rxe_qp *qp)
+{
+	if (!READ_ONCE(qp->hold.has_dropped))
+		return;
+	WRITE_ONCE(qp->hold.has_dropped, false);
+	if (qp->req.psn != qp->comp.psn) {
+		qp->req.need_retry = 1;
+		qp->req.again = 1;
+	}
 }
 
 /**

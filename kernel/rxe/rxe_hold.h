@@ -11,6 +11,7 @@
 
 struct rxe_pkt_info;
 struct rxe_qp;
+struct sk_buff;
 
 /**
  * struct rxe_late - since when a packet has been waiting
@@ -31,6 +32,7 @@ struct rxe_late {
  * @due: the PSN behind the last request that asked for an acknowledgment
  * @acked: comp.psn when the completer looked last
  * @is_requesting: the requester holds @request still
+ * @has_dropped: a response found no room; set by who receives packets
  * @rnr_timer: what the next RNR NAK is to say, or 0
  *
  * The responder's belong to the receive task, the others to the send task.
@@ -43,6 +45,7 @@ struct rxe_hold {
 	u32 due;
 	u32 acked;
 	bool is_requesting;
+	bool has_dropped;
 	u8 rnr_timer;
 };
 
@@ -50,9 +53,12 @@ void rxe_hold_init(struct rxe_qp *qp);
 void rxe_hold_stop(struct rxe_qp *qp);
 void rxe_hold_destroy(struct rxe_qp *qp);
 void rxe_hold_restart(struct rxe_qp *qp);
+bool rxe_hold_drop_request(struct rxe_qp *qp, struct sk_buff *skb);
+bool rxe_hold_drop_response(struct rxe_qp *qp, struct sk_buff *skb);
 bool rxe_hold_request(struct rxe_qp *qp, int err);
 bool rxe_hold_response(struct rxe_qp *qp, struct rxe_pkt_info *pkt, int err);
 void rxe_hold_sent(struct rxe_qp *qp);
+void rxe_hold_recover(struct rxe_qp *qp);
 bool rxe_hold_keeps_timer(struct rxe_qp *qp);
 bool rxe_hold_awaits_peer(const struct rxe_qp *qp);
 void rxe_hold_refuse(struct rxe_qp *qp);

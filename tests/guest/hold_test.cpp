@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 //
 // What goes on at a queue pair while one packet waits for its page. What was sent before it is
-// watched and repeated as ever, and acknowledgements are asked for as often.
+// watched and repeated as ever, acknowledgements are asked for as often, and what arrives
+// behind it is bounded.
 
 #include "fixture.hpp"
 #include "resources.hpp"
@@ -11,13 +12,32 @@
 #include <unistd.h>
 
 #include <bit>
+#include <chrono>
+#include <fstream>
+#include <stdexcept>
+#include <string>
 
 namespace odp_test {
 
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t mtu = 1024;
 constexpr std::uint8_t no_time_out = 0; // what gets lost is lost
+
+/// What the kernel has allocated for itself, in bytes.
+std::size_t kernel_memory() {
+    std::ifstream report("/proc/meminfo");
+    std::string name;
+    std::size_t kib = 0;
+    while (report >> name >> kib) {
+        if (name == "SUnreclaim:")
+            return kib * 1024;
+        report.ignore(100, '\n');
+    }
+    throw std::runtime_error("/proc/meminfo does not name SUnreclaim");
+}
 
 /// Memory whose pages come when the test says so.
 class LateMemory : public verbs_test {
@@ -67,6 +87,35 @@ TEST_F(HeldPacket, AsksForAnAcknowledgementAllTheSame) {
     provide(late_page);
     EXPECT_TRUE(completed_with(requester_.wait(), IBV_WC_SUCCESS));
     EXPECT_TRUE(matches(compare_pattern(to.map.bytes(), seed, start)));
+}
+
+// The peer answers as fast as it can and does not know that the first page is late. What does not
+// find room is asked for again.
+TEST_F(HeldPacket, AnswersBehindItTakeBoundedMemory) {
+    constexpr std::size_t length = std::size_t{32} << 20;
+    constexpr std::size_t most = std::size_t{24} << 20; // all of them need more than 64 MiB
+    const pinned_buffer from(dev, length);
+    const pinned_buffer rest(dev, length - page_size());
+    fill_pattern(from.map.bytes(), seed);
+    ibv_sge to[] = {mr_.sge(late_.data(), page_size()),
+                    rest.mr.sge(rest.map.data(), rest.map.size())};
+    ibv_send_wr read{};
+    read.opcode = IBV_WR_RDMA_READ;
+    read.sg_list = to;
+    read.num_sge = 2;
+    const remote_target source = from.mr.target(from.map.data());
+    read.wr.rdma = {.remote_addr = source.iova, .rkey = source.rkey};
+    const std::uint64_t sent = device_counter(dev.name(), "sent_pkts");
+    const std::size_t before = kernel_memory();
+    requester_.post(read);
+    ASSERT_TRUE(becomes_true(
+        [&] { return device_counter(dev.name(), "sent_pkts") > sent + length / mtu; }, 60s));
+    EXPECT_LT(kernel_memory(), before + most);
+    ASSERT_FALSE(requester_.poll()) << "completed without the page";
+    provide(0);
+    EXPECT_TRUE(completed_with(requester_.wait(2min), IBV_WC_SUCCESS));
+    EXPECT_TRUE(matches(compare_pattern(late_.bytes(0, page_size()), seed)));
+    EXPECT_TRUE(matches(compare_pattern(rest.map.bytes(), seed, page_size())));
 }
 
 /// A peer, the test, that does not answer to a request; and another one behind it that waits for
