@@ -134,7 +134,8 @@ static inline enum resp_states rxe_odp_read_error(struct rxe_qp *qp,
 						  struct rxe_pkt_info *pkt,
 						  int err)
 {
-	return RESPST_ERR_RKEY_VIOLATION;
+	return rxe_odp_retryable(err) ? RESPST_ERR_RNR :
+					RESPST_ERR_RKEY_VIOLATION;
 }
 
 static inline enum resp_states rxe_odp_recv_error(struct rxe_qp *qp,
