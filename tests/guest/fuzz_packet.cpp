@@ -31,7 +31,6 @@ enum : unsigned {
     write_only_immediate = 0x0b,
     send_last_invalidate = 0x16,
     send_only_invalidate = 0x17,
-    atomic_write = 0x1d,
 };
 
 constexpr std::size_t kept = 16; // of what was sent
@@ -166,7 +165,7 @@ void packet_fuzzer::make_request() {
         remote_target target = pick_target(8);
         if (!one_in(40))
             target.iova &= ~std::uint64_t{7};
-        pending_.push_back(make(atomic_write, rdma_header(target, 8), 8));
+        pending_.push_back(make(number(rc_opcode::atomic_write), rdma_header(target, 8), 8));
         return;
     }
     default:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 //
-// Answers that cannot be sent. The responder is free for the next request.
+// Answers that get lost on their way, or cannot be sent at all. What they hold at either side is
+// free again: what a requester may have outstanding, and the responder for the next request.
 
 #include "fixture.hpp"
 #include "roce_peer.hpp"
@@ -10,6 +11,55 @@ namespace odp_test {
 namespace {
 
 constexpr std::size_t length = 64;
+
+/// A requester that may have one READ or the like outstanding; the peer is the test.
+class LostAnswer : public verbs_test {
+  protected:
+    LostAnswer() { requester_.connect(dev, peer_.gid(), roce_peer::queue_pair, IBV_MTU_1024); }
+    void SetUp() override {
+        if (!has_flush_and_atomic_write(dev))
+            GTEST_SKIP() << "this provider has no flush";
+    }
+
+    operation write() const { return operation::write(local(length), there); }
+    operation read() const { return operation::read(local(length), there); }
+    void expect_request(rc_opcode opcode, std::uint32_t psn) const {
+        const auto request = peer_.receive();
+        ASSERT_TRUE(request) << "request " << psn << " was not sent";
+        EXPECT_EQ(request->opcode, opcode);
+        EXPECT_EQ(request->psn, psn);
+    }
+    void answer(rc_opcode opcode, std::uint32_t psn) const {
+        const wire_bytes header{0, 0, 0, 1}; // an acknowledgement of message 1
+        peer_.send(requester_.qp()->qp_num, {.opcode = opcode, .psn = psn, .header = header});
+    }
+    void expect_success() { EXPECT_TRUE(completed_with(requester_.wait(), IBV_WC_SUCCESS)); }
+    /// The answer to @work, request 0, is lost, and that to what is behind it says as much.
+    void expect_another_after(const operation &work, rc_opcode opcode) {
+        requester_.post(work);
+        requester_.post(write());
+        expect_request(opcode, 0);
+        expect_request(rc_opcode::write_only, 1);
+        answer(rc_opcode::acknowledge, 1);
+        expect_success();
+        expect_success();
+        requester_.post(read());
+        expect_request(rc_opcode::read_request, 2);
+    }
+
+    static constexpr remote_target there{.iova = 0x1000, .rkey = 1};
+    const roce_peer peer_{dev};
+    endpoint requester_{dev, {.requester_resources = 1}};
+
+  private:
+    ibv_sge local(std::size_t bytes) const { return buffer_.mr.sge(buffer_.map.data(), bytes); }
+
+    const pinned_buffer buffer_{dev, page_size()};
+};
+
+TEST_F(LostAnswer, OfAnAtomicWrite) {
+    expect_another_after(operation::atomic_write(1, there), rc_opcode::atomic_write);
+}
 
 // One that is larger than the wire permits. The request is refused for now, and the next one is
 // what it says.

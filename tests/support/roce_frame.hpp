@@ -45,6 +45,7 @@ enum class rc_opcode : std::uint8_t {
     compare_swap = 0x13,
     fetch_add = 0x14,
     flush = 0x1c,
+    atomic_write = 0x1d,
 };
 
 /// Extended transport headers, as they are on the wire.

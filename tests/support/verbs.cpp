@@ -248,7 +248,7 @@ void endpoint::connect(const device &device, const ibv_gid &peer, std::uint32_t 
     send.timeout = timeout;
     send.retry_cnt = retries;
     send.rnr_retry = 7; // for ever; the test's own deadline ends it
-    send.max_rd_atomic = 16;
+    send.max_rd_atomic = kind_.requester_resources;
     const int send_extra =
         is_reliable ? IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC
                     : 0;

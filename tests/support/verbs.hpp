@@ -150,6 +150,7 @@ struct endpoint_kind {
     ibv_qp_type type = IBV_QPT_RC;         ///< or IBV_QPT_UC, IBV_QPT_UD
     ibv_srq *receives = nullptr;           ///< shared ones, instead of a receive queue of its own
     std::uint8_t responder_resources = 16; ///< for what a peer may have outstanding
+    std::uint8_t requester_resources = 16; ///< the same at the peer
     std::uint32_t inline_bytes = 0;        ///< that a work request can have instead of elements
 };
 
