@@ -6,9 +6,13 @@
 #include "fixture.hpp"
 #include "roce_peer.hpp"
 
+#include <chrono>
+
 namespace odp_test {
 
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr std::size_t length = 64;
 
@@ -23,14 +27,19 @@ class LostAnswer : public verbs_test {
 
     operation write() const { return operation::write(local(length), there); }
     operation read() const { return operation::read(local(length), there); }
+    operation fetch_add() const { return operation::fetch_add(local(8), there, 1); }
+    static operation flush() {
+        return operation::flush(there, length, IBV_FLUSH_GLOBAL, IBV_FLUSH_RANGE);
+    }
     void expect_request(rc_opcode opcode, std::uint32_t psn) const {
         const auto request = peer_.receive();
         ASSERT_TRUE(request) << "request " << psn << " was not sent";
         EXPECT_EQ(request->opcode, opcode);
         EXPECT_EQ(request->psn, psn);
     }
-    void answer(rc_opcode opcode, std::uint32_t psn) const {
-        const wire_bytes header{0, 0, 0, 1}; // an acknowledgement of message 1
+    void answer(rc_opcode opcode, std::uint32_t psn, std::size_t result = 0) const {
+        wire_bytes header{0, 0, 0, 1}; // an acknowledgement of message 1
+        header.resize(header.size() + result);
         peer_.send(requester_.qp()->qp_num, {.opcode = opcode, .psn = psn, .header = header});
     }
     void expect_success() { EXPECT_TRUE(completed_with(requester_.wait(), IBV_WC_SUCCESS)); }
@@ -59,6 +68,23 @@ class LostAnswer : public verbs_test {
 
 TEST_F(LostAnswer, OfAnAtomicWrite) {
     expect_another_after(operation::atomic_write(1, there), rc_opcode::atomic_write);
+}
+
+TEST_F(LostAnswer, OfAFlush) {
+    expect_another_after(flush(), rc_opcode::flush);
+}
+
+// The responder would drop what it has kept of the atomic, and could not repeat the answer.
+TEST_F(LostAnswer, OfAnAtomicIsAwaitedBeforeAFlush) {
+    requester_.post(fetch_add());
+    requester_.post(flush());
+    expect_request(rc_opcode::fetch_add, 0);
+    EXPECT_FALSE(peer_.receive(200ms)) << "the responder cannot have both";
+    answer(rc_opcode::atomic_acknowledge, 0, sizeof(std::uint64_t));
+    expect_success();
+    expect_request(rc_opcode::flush, 1);
+    answer(rc_opcode::read_response_only, 1);
+    expect_success();
 }
 
 // One that is larger than the wire permits. The request is refused for now, and the next one is
