@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 //
 // What goes on at a queue pair while one packet waits for its page. What was sent before it is
-// watched and repeated as ever, acknowledgements are asked for as often, and what arrives
-// behind it is bounded.
+// watched and repeated as ever, acknowledgements are asked for as often, what arrives behind it is
+// bounded, and what it has taken is given back.
 
 #include "fixture.hpp"
 #include "resources.hpp"
@@ -14,8 +14,10 @@
 #include <bit>
 #include <chrono>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 namespace odp_test {
 
@@ -46,6 +48,11 @@ class LateMemory : public verbs_test {
         const std::size_t start = page * page_size();
         fill_pattern(content_.bytes(), seed, start);
         faults_.provide(std::bit_cast<std::uintptr_t>(late_.data()) + start, content_.data());
+    }
+    /// It has been asked for, and nobody waits in place any more.
+    void wait_until_it_is_late() const {
+        faults_.next();
+        std::this_thread::sleep_for(200ms);
     }
 
     const mapping late_{64 * page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
@@ -116,6 +123,30 @@ TEST_F(HeldPacket, AnswersBehindItTakeBoundedMemory) {
     EXPECT_TRUE(completed_with(requester_.wait(2min), IBV_WC_SUCCESS));
     EXPECT_TRUE(matches(compare_pattern(late_.bytes(0, page_size()), seed)));
     EXPECT_TRUE(matches(compare_pattern(rest.map.bytes(), seed, page_size())));
+}
+
+// A receive that was taken from a shared queue has left it: nobody else will complete it.
+TEST_F(LateMemory, SharedReceiveIsFlushedWithTheQueuePairThatTookIt) {
+    constexpr std::uint64_t id = 77;
+    constexpr std::size_t length = 64;
+    const srq_handle receives = make_shared_receives(dev);
+    endpoint requester(dev);
+    std::optional<endpoint> responder(std::in_place, dev,
+                                      endpoint_kind{.receives = receives.get()});
+    requester.connect(dev, responder->qp()->qp_num, IBV_MTU_1024);
+    responder->connect(dev, requester.qp()->qp_num, IBV_MTU_1024);
+    const pinned_buffer from(dev, length);
+    responder->post_receive(mr_.sge(late_.data(), length), id);
+    requester.post(operation::send(from.mr.sge(from.map.data(), length)));
+    wait_until_it_is_late();
+    ASSERT_FALSE(responder->poll()) << "completed without the page";
+    ibv_qp_attr attributes{};
+    attributes.qp_state = IBV_QPS_ERR;
+    ASSERT_EQ(ibv_modify_qp(responder->qp(), &attributes, IBV_QP_STATE), 0);
+    const ibv_wc flushed = responder->wait();
+    EXPECT_TRUE(completed_with(flushed, IBV_WC_WR_FLUSH_ERR));
+    EXPECT_EQ(flushed.wr_id, id);
+    responder.reset(); // before its shared queue
 }
 
 /// A peer, the test, that does not answer to a request; and another one behind it that waits for
