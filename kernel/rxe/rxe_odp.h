@@ -61,6 +61,7 @@ static inline int rxe_mw_check_range(struct rxe_mw *mw, struct rxe_qp *qp,
 	return 0;
 }
 
+struct rxe_mr *rxe_read_region(struct rxe_qp *qp, const struct resp_res *res);
 int rxe_copy_wqe(struct rxe_pd *pd, int access, struct rxe_dma_info *dma,
 		 unsigned int max_sge, void *addr, unsigned int length,
 		 enum rxe_mr_copy_dir dir);

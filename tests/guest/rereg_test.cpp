@@ -5,6 +5,7 @@
 
 #include "fixture.hpp"
 #include "rereg.hpp"
+#include "roce_peer.hpp"
 
 #include <memory>
 
@@ -31,6 +32,24 @@ class Rereg : public verbs_test, public ::testing::WithParamInterface<bool> {
             link.requester.run(operation::read(local_.mr.sge(local_.map.data(), length),
                                                mr_.target(map_.data() + 100))),
             expected));
+    }
+
+    /// The same READ twice, with @change in between.
+    void expect_repeated_read_refused(const registration_change &change) {
+        const roce_peer peer(dev);
+        endpoint responder(dev);
+        responder.connect(dev, peer.gid(), roce_peer::queue_pair, IBV_MTU_1024);
+        const roce_request read{.opcode = rc_opcode::read_request,
+                                .header = rdma_header(mr_.target(map_.data()), 1000)};
+        peer.send(responder.qp()->qp_num, read);
+        auto answer = peer.receive();
+        ASSERT_TRUE(answer);
+        EXPECT_TRUE(answer->is_positive());
+        ASSERT_EQ(reregister(dev, mr_, change), 0);
+        peer.send(responder.qp()->qp_num, read);
+        answer = peer.receive();
+        ASSERT_TRUE(answer);
+        EXPECT_EQ(answer->syndrome, nak_remote_access_error);
     }
 
     const mapping map_{2 * page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS};
@@ -68,6 +87,18 @@ TEST_P(Rereg, ProtectionDomainChanges) {
     expect_read(IBV_WC_REM_ACCESS_ERR);
     ASSERT_EQ(reregister(dev, mr_, {.protection_domain = dev.pd()}), 0);
     expect_read(IBV_WC_SUCCESS);
+}
+
+// That a READ was answered once gives no right to read again.
+TEST_P(Rereg, RepeatedReadNeedsTheRight) {
+    expect_repeated_read_refused({.access = IBV_ACCESS_ON_DEMAND | IBV_ACCESS_LOCAL_WRITE});
+}
+
+TEST_P(Rereg, RepeatedReadNeedsTheProtectionDomain) {
+    const pd_handle other(ibv_alloc_pd(dev.context()));
+    ASSERT_TRUE(other);
+    expect_repeated_read_refused({.protection_domain = other.get()});
+    ASSERT_EQ(reregister(dev, mr_, {.protection_domain = dev.pd()}), 0);
 }
 
 TEST_P(Rereg, MemoryDoesNotChange) {

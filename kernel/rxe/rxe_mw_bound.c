@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Memory windows (MWs) that are bound, and what a peer reaches by one.
+ *
+ * An MW may be invalidated at any time, by its owner and by a peer, and its
+ * region may go after that. So what is checked of an MW is checked under its
+ * lock, all of it, and the region gets its reference before the lock is dropped.
+ */
+#include "rxe.h"
+
+/* Whether the key means this MW, for this queue pair, with these rights. */
+static bool rxe_mw_permits(struct rxe_mw *mw, struct rxe_qp *qp, u32 rkey,
+			   int access)
+{
+	return mw->rkey == rkey && mw->state == RXE_MW_STATE_VALID &&
+	       mw->mr && mw->mr->state == RXE_MR_STATE_VALID &&
+	       rxe_mw_pd(mw) == qp->pd && (access & ~mw->access) == 0 &&
+	       (mw->ibmw.type == IB_MW_TYPE_1 || mw->qp == qp);
+}
+
+/* Whether the range is inside, by the addresses that peers use. */
+static bool rxe_mw_covers(const struct rxe_mw *mw, u64 va, u64 length)
+{
+	u64 base = mw->access & IB_ZERO_BASED ? 0 : mw->addr;
+
+	return va >= base && length <= mw->length &&
+	       va - base <= mw->length - length;
+}
+
+/*
+ * The region that a request reaches by an MW, with a reference, or NULL. The
+ * range is as the peer names it; @length 0 is none. @offset is what the region
+ * adds to the peer's addresses.
+ */
+static struct rxe_mr *rxe_mw_region(struct rxe_qp *qp, u32 rkey, int access,
+				    u64 va, u64 length, u64 *offset)
+{
+	struct rxe_dev *rxe = to_rdev(qp->ibqp.device);
+	struct rxe_mw *mw = rxe_pool_get_index(&rxe->mw_pool, rkey >> 8);
+	struct rxe_mr *mr = NULL;
+
+	if (!mw)
+		return NULL;
+	spin_lock_bh(&mw->lock);
+	if (rxe_mw_permits(mw, qp, rkey, access) &&
+	    (!length || rxe_mw_covers(mw, va, length))) {
+		*offset = mw->access & IB_ZERO_BASED ? mw->addr : 0;
+		mr = mw->mr;
+		rxe_get(mr);
+	}
+	spin_unlock_bh(&mw->lock);
+	rxe_put(mw);
+	return mr;
+}
+
+/**
+ * rxe_read_region - the region of a READ that goes on, or is repeated
+ * @qp: the queue pair
+ * @res: what is remembered of the READ
+ *
+ * That it was permitted when it began says nothing: key, rights and protection
+ * domain may have changed since, and what an MW is bound to.
+ *
+ * Context: the queue pair's receive task.
+ *
+ * Return: the region, with a reference; NULL if there is none, or not for this
+ */
+struct rxe_mr *rxe_read_region(struct rxe_qp *qp, const struct resp_res *res)
+{
+	u64 va = res->read.va - res->read.offset;
+	struct rxe_mr *mr;
+	u64 offset;
+
+	if (!rkey_is_mw(res->read.rkey))
+		return lookup_mr(qp->pd, IB_ACCESS_REMOTE_READ, res->read.rkey,
+				 RXE_LOOKUP_REMOTE);
+	mr = rxe_mw_region(qp, res->read.rkey, IB_ACCESS_REMOTE_READ, va,
+			   res->read.resid, &offset);
+	/* Bound elsewhere under the same key: what was read was another range. */
+	if (mr && offset != res->read.offset) {
+		rxe_put(mr);
+		return NULL;
+	}
+	return mr;
+}
