@@ -54,6 +54,26 @@ static struct rxe_mr *rxe_mw_region(struct rxe_qp *qp, u32 rkey, int access,
 }
 
 /**
+ * rxe_request_region - the region that a request reaches by a memory window
+ * @qp: the queue pair; has the key, the address as the peer names it and what is
+ *	left of the length, and gets the offset of a zero based window
+ * @pkt: the request; a FLUSH of the whole region names no range
+ * @access: the rights that it takes
+ *
+ * Context: the queue pair's receive task.
+ *
+ * Return: the region, with a reference; NULL if there is none, or not for this
+ */
+struct rxe_mr *rxe_request_region(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
+				  int access)
+{
+	bool whole = pkt->mask & RXE_FLUSH_MASK && feth_sel(pkt) == IB_FLUSH_MR;
+
+	return rxe_mw_region(qp, qp->resp.rkey, access, qp->resp.va,
+			     whole ? 0 : qp->resp.resid, &qp->resp.offset);
+}
+
+/**
  * rxe_read_region - the region of a READ that goes on, or is repeated
  * @qp: the queue pair
  * @res: what is remembered of the READ

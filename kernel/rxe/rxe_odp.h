@@ -37,30 +37,8 @@ static inline bool rxe_odp_retryable(int err)
 	return err == -EAGAIN || err == -ENOMEM;
 }
 
-/**
- * rxe_mw_check_range - is a request inside the memory window that it names
- * @mw: the window; referenced
- * @qp: the queue pair; has the address as the peer names it, counted from the
- *	window's start if that is zero based, and what is left of the length
- * @pkt: the request; a FLUSH of the whole region names no range
- *
- * Return: 0, or -EINVAL
- */
-static inline int rxe_mw_check_range(struct rxe_mw *mw, struct rxe_qp *qp,
-				     struct rxe_pkt_info *pkt)
-{
-	u64 base = mw->access & IB_ZERO_BASED ? 0 : mw->addr;
-	u64 va = qp->resp.va;
-	u64 length = qp->resp.resid;
-
-	if (pkt->mask & RXE_FLUSH_MASK && feth_sel(pkt) == IB_FLUSH_MR)
-		return 0;
-	if (va < base || length > mw->length ||
-	    va - base > mw->length - length)
-		return -EINVAL;
-	return 0;
-}
-
+struct rxe_mr *rxe_request_region(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
+				  int access);
 struct rxe_mr *rxe_read_region(struct rxe_qp *qp, const struct resp_res *res);
 int rxe_copy_wqe(struct rxe_pd *pd, int access, struct rxe_dma_info *dma,
 		 unsigned int max_sge, void *addr, unsigned int length,
