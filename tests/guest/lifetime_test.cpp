@@ -64,6 +64,36 @@ TEST_F(Lifetime, KillUnderLoadLeavesNothingBehind) {
         << "verbs objects of killed processes are still there";
 }
 
+// A completion that has no place ends the queue pair. The unmodified driver keeps what the packet
+// went to: deregistering that takes 50 s, and destroying the queue pair uses it after it was freed.
+TEST_F(Lifetime, FullCompletionQueueKeepsNothing) {
+    const pinned_buffer source(dev, page_size());
+    for (const bool on_demand : {false, true}) {
+        const mapping map = anonymous(page_size());
+        auto mr = must(region::over(dev, map.data(), page_size(),
+                                    all_access | (on_demand ? int{IBV_ACCESS_ON_DEMAND} : 0)));
+        endpoint requester(dev);
+        endpoint responder(dev, {.completions = 1});
+        requester.connect(dev, responder.qp()->qp_num, IBV_MTU_1024);
+        responder.connect(dev, requester.qp()->qp_num, IBV_MTU_1024);
+        ibv_sge element = source.mr.sge(source.map.data(), 100);
+        ibv_send_wr request{};
+        request.opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+        request.sg_list = &element;
+        request.num_sge = 1;
+        request.wr.rdma = {.remote_addr = mr.target(map.data()).iova,
+                           .rkey = mr.target(map.data()).rkey};
+        for (int i = 0; i < 2; ++i)
+            responder.post_receive(source.mr.sge(source.map.data(), 0));
+        for (int i = 0; i < 2; ++i)
+            requester.post(request);
+        EXPECT_TRUE(completed_with(requester.wait(), IBV_WC_SUCCESS));
+        EXPECT_TRUE(becomes_true([&] { return responder.state() == IBV_QPS_ERR; }))
+            << "there was a place for the second completion";
+        EXPECT_TRUE(is_prompt([&] { EXPECT_EQ(mr.deregister(), 0); }));
+    }
+}
+
 // Writes are under way when the MR goes. Each ends, well or refused, and none of them touches the
 // memory after the deregistration returned.
 TEST_F(Lifetime, DeregistrationUnderLoadStopsTheWrites) {

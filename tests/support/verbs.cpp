@@ -181,7 +181,8 @@ operation operation::flush(remote_target at, std::uint32_t length, ibv_placement
 
 endpoint::endpoint(const device &device, endpoint_kind kind)
     : kind_(kind), extended_(kind.type == IBV_QPT_RC && has_flush_and_atomic_write(device)) {
-    cq_.reset(ibv_create_cq(device.context(), 2 * queue_depth, nullptr, nullptr, 0));
+    cq_.reset(
+        ibv_create_cq(device.context(), static_cast<int>(kind.completions), nullptr, nullptr, 0));
     if (!cq_)
         fail_with_errno("creating a completion queue");
     ibv_qp_init_attr_ex attributes{};

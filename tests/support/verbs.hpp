@@ -152,6 +152,7 @@ struct endpoint_kind {
     std::uint8_t responder_resources = 16; ///< for what a peer may have outstanding
     std::uint8_t requester_resources = 16; ///< the same at the peer
     std::uint32_t inline_bytes = 0;        ///< that a work request can have instead of elements
+    std::uint32_t completions = 128;       ///< that its completion queue has a place for
 };
 
 /// Scatter/gather elements that a work request of an endpoint can have.
