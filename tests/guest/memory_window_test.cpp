@@ -17,14 +17,12 @@ class MemoryWindow : public verbs_test {
     static constexpr std::size_t length = 1000;
 
     MemoryWindow() {
-        mw_.reset(ibv_alloc_mw(dev.pd(), IBV_MW_TYPE_2));
-        if (!mw_)
-            fail_with_errno("allocating a memory window");
+        renew_window();
         fill_pattern(source_.map.bytes(), seed);
     }
 
-    /// Binds it to the queue pair, to the second page; the key that it has then.
-    std::uint32_t bind_to(endpoint &side) {
+    /// Begins to bind it to the queue pair, to the second page; the key that it has then.
+    std::uint32_t post_bind(endpoint &side, int access = IBV_ACCESS_REMOTE_WRITE) {
         const std::uint32_t key = ibv_inc_rkey(mw_->rkey);
         ibv_send_wr request{};
         request.opcode = IBV_WR_BIND_MW;
@@ -33,11 +31,20 @@ class MemoryWindow : public verbs_test {
                            .bind_info = {.mr = mr_->mr(),
                                          .addr = mr_->iova(page()),
                                          .length = page_size(),
-                                         .mw_access_flags = IBV_ACCESS_REMOTE_WRITE}};
+                                         .mw_access_flags = static_cast<unsigned>(access)}};
         side.post(request);
+        return key;
+    }
+    std::uint32_t bind_to(endpoint &side) {
+        const std::uint32_t key = post_bind(side);
         EXPECT_TRUE(completed_with(side.wait(), IBV_WC_SUCCESS));
         mw_->rkey = key;
         return key;
+    }
+    void renew_window() {
+        mw_.reset(ibv_alloc_mw(dev.pd(), IBV_MW_TYPE_2));
+        if (!mw_)
+            fail_with_errno("allocating a memory window");
     }
     ibv_wc local_invalidate(endpoint &side, std::uint32_t key) {
         ibv_send_wr request{};
@@ -163,6 +170,27 @@ TEST_F(MemoryWindow, PeerCannotInvalidateAFreeOne) {
     bind_to(link_->responder);
     EXPECT_TRUE(is_prompt([&] { link_.reset(); }));
     release_window();
+}
+
+// A window belongs to the queue pair that it is bound to (IBTA volume 1, 10.6.7.2.4): other ones,
+// and whoever is at their other end, leave it as it is.
+TEST_F(MemoryWindow, OtherQueuePairsCannotInvalidateIt) {
+    const std::uint32_t key = bind_to(link_->responder);
+    connection other(dev);
+    EXPECT_TRUE(completed_with(local_invalidate(other.requester, key), IBV_WC_LOC_QP_OP_ERR));
+    EXPECT_TRUE(completed_with(write_through(link_->requester, key), IBV_WC_SUCCESS));
+    expect_written();
+}
+
+TEST_F(MemoryWindow, PeersOfOtherQueuePairsCannotInvalidateIt) {
+    const std::uint32_t key = bind_to(link_->responder);
+    connection other(dev);
+    other.responder.post_receive(source_.mr.sge(source_.map.data(), length), 7);
+    send_and_invalidate(other.requester, key);
+    EXPECT_TRUE(completed_with(other.responder.wait(), IBV_WC_REM_INV_REQ_ERR));
+    expect_error_state(other.responder);
+    EXPECT_TRUE(completed_with(write_through(link_->requester, key), IBV_WC_SUCCESS));
+    expect_written();
 }
 
 } // namespace
