@@ -5,8 +5,79 @@
  * An MW may be invalidated at any time, by its owner and by a peer, and its
  * region may go after that. So what is checked of an MW is checked under its
  * lock, all of it, and the region gets its reference before the lock is dropped.
+ *
+ * A bound MW keeps its region from being deregistered: it is one of the region's
+ * num_mw.
  */
 #include "rxe.h"
+
+/* The num_mw of a region that is being deregistered. */
+#define RXE_MR_CLOSED	(-1)
+
+/**
+ * rxe_mr_close - have no MW bound to a region any more
+ * @mr: the region
+ *
+ * Return: false if one is bound
+ */
+bool rxe_mr_close(struct rxe_mr *mr)
+{
+	return !atomic_cmpxchg(&mr->num_mw, 0, RXE_MR_CLOSED);
+}
+
+static void rxe_mw_drop_mr(struct rxe_mw *mw)
+{
+	struct rxe_mr *mr = mw->mr;
+
+	mw->mr = NULL;
+	if (!mr)
+		return;
+	atomic_dec(&mr->num_mw);
+	rxe_put(mr);
+}
+
+/**
+ * rxe_mw_attach - bind an MW to its region and, if it is of type 2, queue pair
+ * @qp: the queue pair that executes the request
+ * @mw: the MW, locked; of type 1 it may be bound, and is no longer to the other
+ *	region
+ * @mr: the region, which the caller has a reference on; NULL for none
+ *
+ * Return: 0, or -EINVAL: the region is on its way out
+ */
+int rxe_mw_attach(struct rxe_qp *qp, struct rxe_mw *mw, struct rxe_mr *mr)
+{
+	if (mr && !atomic_inc_unless_negative(&mr->num_mw))
+		return -EINVAL;
+	rxe_mw_drop_mr(mw);
+	if (mr)
+		rxe_get(mr);
+	mw->mr = mr;
+	if (mw->ibmw.type == IB_MW_TYPE_2) {
+		rxe_get(qp);
+		mw->qp = qp;
+	}
+	return 0;
+}
+
+/**
+ * rxe_mw_release - have an MW let go of what it is bound to
+ * @mw: the MW, locked, or without references left
+ * @state: what it is then
+ */
+void rxe_mw_release(struct rxe_mw *mw, enum rxe_mw_state state)
+{
+	struct rxe_qp *qp = mw->qp;
+
+	rxe_mw_drop_mr(mw);
+	mw->qp = NULL;
+	if (qp)
+		rxe_put(qp);
+	mw->access = 0;
+	mw->addr = 0;
+	mw->length = 0;
+	mw->state = state;
+}
 
 /* Whether the key means this MW, for this queue pair, with these rights. */
 static bool rxe_mw_permits(struct rxe_mw *mw, struct rxe_qp *qp, u32 rkey,

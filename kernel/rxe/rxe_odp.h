@@ -37,6 +37,9 @@ static inline bool rxe_odp_retryable(int err)
 	return err == -EAGAIN || err == -ENOMEM;
 }
 
+bool rxe_mr_close(struct rxe_mr *mr);
+int rxe_mw_attach(struct rxe_qp *qp, struct rxe_mw *mw, struct rxe_mr *mr);
+void rxe_mw_release(struct rxe_mw *mw, enum rxe_mw_state state);
 struct rxe_mr *rxe_request_region(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
 				  int access);
 struct rxe_mr *rxe_read_region(struct rxe_qp *qp, const struct resp_res *res);

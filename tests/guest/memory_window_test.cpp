@@ -193,6 +193,25 @@ TEST_F(MemoryWindow, PeersOfOtherQueuePairsCannotInvalidateIt) {
     expect_written();
 }
 
+// One of the two comes first, and then the other is refused.
+TEST_F(MemoryWindow, MayBeBoundToAnMrThatGoes) {
+    for (int round = 0; round < 100; ++round) {
+        post_bind(link_->responder);
+        int error = 0;
+        ASSERT_TRUE(is_prompt([&] { error = mr_->deregister(); })) << "round " << round;
+        const auto status = link_->responder.wait().status;
+        EXPECT_EQ(status, error == 0 ? IBV_WC_MW_BIND_ERR : IBV_WC_SUCCESS) << error;
+        renew_window();
+        if (error != 0) {
+            ASSERT_EQ(mr_->deregister(), 0) << "round " << round;
+        } else {
+            link_.emplace(dev);
+        }
+        mr_.emplace(
+            must(region::over(dev, map_.data(), map_.size(), odp_access | IBV_ACCESS_MW_BIND)));
+    }
+}
+
 } // namespace
 
 } // namespace odp_test
