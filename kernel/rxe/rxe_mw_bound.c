@@ -7,7 +7,9 @@
  * lock, all of it, and the region gets its reference before the lock is dropped.
  *
  * A bound MW keeps its region from being deregistered: it is one of the region's
- * num_mw.
+ * num_mw. It does not keep its queue pair from being destroyed, which takes the
+ * MWs in its list first; state_lock protects the list, and is taken inside the
+ * MW's lock.
  */
 #include "rxe.h"
 
@@ -36,6 +38,38 @@ static void rxe_mw_drop_mr(struct rxe_mw *mw)
 	rxe_put(mr);
 }
 
+/* False if the queue pair is being destroyed. */
+static bool rxe_mw_join_qp(struct rxe_mw *mw, struct rxe_qp *qp)
+{
+	unsigned long flags;
+	bool valid;
+
+	spin_lock_irqsave(&qp->state_lock, flags);
+	valid = qp->valid;
+	if (valid)
+		list_add(&mw->of_qp, &qp->mws);
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+	if (!valid)
+		return false;
+	rxe_get(qp);
+	mw->qp = qp;
+	return true;
+}
+
+static void rxe_mw_leave_qp(struct rxe_mw *mw)
+{
+	struct rxe_qp *qp = mw->qp;
+	unsigned long flags;
+
+	mw->qp = NULL;
+	if (!qp)
+		return;
+	spin_lock_irqsave(&qp->state_lock, flags);
+	list_del(&mw->of_qp);
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+	rxe_put(qp);
+}
+
 /**
  * rxe_mw_attach - bind an MW to its region and, if it is of type 2, queue pair
  * @qp: the queue pair that executes the request
@@ -43,20 +77,20 @@ static void rxe_mw_drop_mr(struct rxe_mw *mw)
  *	region
  * @mr: the region, which the caller has a reference on; NULL for none
  *
- * Return: 0, or -EINVAL: the region is on its way out
+ * Return: 0, or -EINVAL: the region or the queue pair is on its way out
  */
 int rxe_mw_attach(struct rxe_qp *qp, struct rxe_mw *mw, struct rxe_mr *mr)
 {
 	if (mr && !atomic_inc_unless_negative(&mr->num_mw))
 		return -EINVAL;
+	if (mw->ibmw.type == IB_MW_TYPE_2 && !rxe_mw_join_qp(mw, qp)) {
+		atomic_dec(&mr->num_mw);
+		return -EINVAL;
+	}
 	rxe_mw_drop_mr(mw);
 	if (mr)
 		rxe_get(mr);
 	mw->mr = mr;
-	if (mw->ibmw.type == IB_MW_TYPE_2) {
-		rxe_get(qp);
-		mw->qp = qp;
-	}
 	return 0;
 }
 
@@ -67,16 +101,55 @@ int rxe_mw_attach(struct rxe_qp *qp, struct rxe_mw *mw, struct rxe_mr *mr)
  */
 void rxe_mw_release(struct rxe_mw *mw, enum rxe_mw_state state)
 {
-	struct rxe_qp *qp = mw->qp;
-
 	rxe_mw_drop_mr(mw);
-	mw->qp = NULL;
-	if (qp)
-		rxe_put(qp);
+	rxe_mw_leave_qp(mw);
 	mw->access = 0;
 	mw->addr = 0;
 	mw->length = 0;
 	mw->state = state;
+}
+
+/*
+ * One of the MWs, with a reference. Those that are being deallocated have none
+ * to give, and leave the list by themselves.
+ */
+static struct rxe_mw *rxe_any_mw(struct rxe_qp *qp)
+{
+	struct rxe_mw *found = NULL;
+	unsigned long flags;
+	struct rxe_mw *mw;
+
+	spin_lock_irqsave(&qp->state_lock, flags);
+	list_for_each_entry(mw, &qp->mws, of_qp) {
+		if (rxe_get(mw)) {
+			found = mw;
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+	return found;
+}
+
+/**
+ * rxe_unbind_mws - take the MWs from a queue pair
+ * @qp: the queue pair, which is being destroyed; not valid any more
+ *
+ * An MW of type 2 that is bound to a queue pair keeps it, and destroying it
+ * would wait for the MW's end. It is free again instead.
+ *
+ * Context: process context.
+ */
+void rxe_unbind_mws(struct rxe_qp *qp)
+{
+	struct rxe_mw *mw;
+
+	while ((mw = rxe_any_mw(qp))) {
+		spin_lock_bh(&mw->lock);
+		if (mw->qp == qp)
+			rxe_mw_release(mw, RXE_MW_STATE_FREE);
+		spin_unlock_bh(&mw->lock);
+		rxe_put(mw);
+	}
 }
 
 /* Whether the key means this MW, for this queue pair, with these rights. */

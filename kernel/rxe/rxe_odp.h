@@ -40,6 +40,7 @@ static inline bool rxe_odp_retryable(int err)
 bool rxe_mr_close(struct rxe_mr *mr);
 int rxe_mw_attach(struct rxe_qp *qp, struct rxe_mw *mw, struct rxe_mr *mr);
 void rxe_mw_release(struct rxe_mw *mw, enum rxe_mw_state state);
+void rxe_unbind_mws(struct rxe_qp *qp);
 struct rxe_mr *rxe_request_region(struct rxe_qp *qp, struct rxe_pkt_info *pkt,
 				  int access);
 struct rxe_mr *rxe_read_region(struct rxe_qp *qp, const struct resp_res *res);
@@ -52,7 +53,6 @@ int rxe_copy_inline(struct rxe_qp *qp, struct rxe_dma_info *dma, void *addr,
 		    unsigned int length);
 void rxe_take_recv(struct rxe_recv_wqe *wqe, unsigned int num_sge);
 int rxe_bind_mw_once(struct rxe_qp *qp, const struct rxe_send_wqe *wqe);
-void rxe_unbind_mws(struct rxe_qp *qp);
 bool rxe_wait_for_skbs(struct rxe_qp *qp);
 
 #if IS_ENABLED(CONFIG_INFINIBAND_ON_DEMAND_PAGING)

@@ -214,32 +214,6 @@ int rxe_bind_mw_once(struct rxe_qp *qp, const struct rxe_send_wqe *wqe)
 }
 
 /**
- * rxe_unbind_mws - take the memory windows from a queue pair
- * @qp: the queue pair, which is being destroyed
- *
- * A type 2 window that is bound to a queue pair keeps it, and destroying it
- * would wait for the window's end. It is free again instead.
- *
- * Context: process context.
- */
-void rxe_unbind_mws(struct rxe_qp *qp)
-{
-	struct rxe_dev *rxe = to_rdev(qp->ibqp.device);
-	struct rxe_pool_elem *elem;
-	unsigned long index;
-	struct rxe_mw *mw;
-
-	xa_for_each(&rxe->mw_pool.xa, index, elem) {
-		mw = rxe_pool_get_index(&rxe->mw_pool, index);
-		if (!mw)
-			continue;
-		if (READ_ONCE(mw->qp) == qp)
-			rxe_invalidate_mw(qp, mw->rkey);
-		rxe_put(mw);
-	}
-}
-
-/**
  * rxe_wait_for_skbs - be told when fewer packets are under way
  * @qp: the queue pair, which has as many as it may have
  *

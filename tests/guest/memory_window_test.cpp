@@ -193,6 +193,20 @@ TEST_F(MemoryWindow, PeersOfOtherQueuePairsCannotInvalidateIt) {
     expect_written();
 }
 
+// The request to bind is under way when its queue pair goes: it binds and is undone, or it is not
+// executed any more.
+TEST_F(MemoryWindow, MayBeBoundToAQueuePairThatGoes) {
+    for (int round = 0; round < 100; ++round) {
+        std::optional<endpoint> side(std::in_place, dev);
+        side->connect(dev, link_->responder.qp()->qp_num, IBV_MTU_1024);
+        post_bind(*side);
+        ASSERT_TRUE(is_prompt([&] { side.reset(); })) << "round " << round;
+        renew_window();
+    }
+    ASSERT_TRUE(is_prompt([&] { EXPECT_EQ(mr_->deregister(), 0); }));
+    mr_.reset();
+}
+
 // One of the two comes first, and then the other is refused.
 TEST_F(MemoryWindow, MayBeBoundToAnMrThatGoes) {
     for (int round = 0; round < 100; ++round) {
