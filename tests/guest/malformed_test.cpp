@@ -164,6 +164,31 @@ TEST_P(MalformedRequest, RepeatedReadAfterARequestOfNothing) {
     read(1, 0); // and the other way round
 }
 
+// What is repeated under another name is not repeated. The unmodified driver answers an atomic with
+// what it remembers of a READ instead of a value: an address.
+TEST_P(MalformedRequest, RepeatedAsSomethingElse) {
+    const endpoint side = responder();
+    const roce_request read{.opcode = rc_opcode::read_request, .header = rdma_header(target(), 8)};
+    const roce_request add{
+        .opcode = rc_opcode::fetch_add, .psn = 1, .header = atomic_header(target(), 1, 0)};
+    const auto expect_silence = [&](roce_request request, std::uint32_t psn) {
+        request.psn = psn;
+        peer_.send(side.qp()->qp_num, request);
+        EXPECT_FALSE(peer_.receive(std::chrono::milliseconds(300))) << psn;
+    };
+    EXPECT_EQ(exchange(side, read).opcode, rc_opcode::read_response_only);
+    EXPECT_EQ(exchange(side, add).opcode, rc_opcode::atomic_acknowledge);
+    const roce_request flush{.opcode = rc_opcode::flush,
+                             .header =
+                                 flush_header(IBV_FLUSH_GLOBAL, IBV_FLUSH_RANGE, target(), 8)};
+    for (std::uint32_t psn = 0; psn < 2; ++psn)
+        expect_silence(flush, psn);
+    expect_silence(add, 0);
+    expect_silence(read, 1);
+    EXPECT_EQ(exchange(side, read).opcode, rc_opcode::read_response_only);
+    EXPECT_EQ(exchange(side, add).opcode, rc_opcode::atomic_acknowledge);
+}
+
 // What the peer says of a READ of nothing besides its length means nothing (IBTA C9-88), also when
 // it is repeated.
 TEST_P(MalformedRequest, RepeatedReadOfNothingWithAKey) {

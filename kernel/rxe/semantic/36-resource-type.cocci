@@ -1,13 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 // File: rxe_resp.c
-// Lines: -1 +1
+// Lines: -7 +8
 //
-// rxe: answer a repeated READ from a READ's resource only
+// rxe: answer a repeated request from a resource of its own kind only
+//
+// What an atomic returned and where a READ began are in the same place.
 @@
-statement S1, S2;
+identifier psn;
 @@
-	res = find_resource(qp, pkt->psn);
-	if (
--	!res
-+	!res || res->type != RXE_READ_MASK
-	) S1 else S2
+ find_resource(struct rxe_qp *qp,
+-	u32 psn
++	struct rxe_pkt_info *pkt
+ )
+ {
+	<...
+(
+-	res->type == 0
++	!(res->type & pkt->mask)
+|
+-	psn
++	pkt->psn
+)
+	...>
+ }
+@@
+@@
+	find_resource(qp,
+-	pkt->psn
++	pkt
+	)
