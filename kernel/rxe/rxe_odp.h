@@ -37,6 +37,22 @@ static inline bool rxe_odp_retryable(int err)
 	return err == -EAGAIN || err == -ENOMEM;
 }
 
+/**
+ * rxe_adds_persistence - whether a right says more of memory than is known
+ * @mr: the region
+ * @access: the rights that it, or an MW on it, is to have
+ *
+ * Whether pinned memory lasts is looked at when it is registered, and only if
+ * the right to flush it for good is asked for. Of an ODP region it is looked at
+ * when it is flushed.
+ *
+ * Return: true if such a right is to be refused
+ */
+static inline bool rxe_adds_persistence(const struct rxe_mr *mr, int access)
+{
+	return !mr->odp && access & ~mr->access & IB_ACCESS_FLUSH_PERSISTENT;
+}
+
 bool rxe_mr_close(struct rxe_mr *mr);
 int rxe_mw_attach(struct rxe_qp *qp, struct rxe_mw *mw, struct rxe_mr *mr);
 void rxe_mw_release(struct rxe_mw *mw, enum rxe_mw_state state);

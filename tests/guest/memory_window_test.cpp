@@ -226,6 +226,13 @@ TEST_F(MemoryWindow, MayBeBoundToAnMrThatGoes) {
     }
 }
 
+// Whether memory lasts is known of pinned memory only if it was registered with that right.
+TEST_F(MemoryWindow, DoesNotGiveTheRightToFlush) {
+    mr_.emplace(must(region::over(dev, map_.data(), map_.size(), all_access | IBV_ACCESS_MW_BIND)));
+    post_bind(link_->responder, IBV_ACCESS_FLUSH_GLOBAL | IBV_ACCESS_FLUSH_PERSISTENT);
+    EXPECT_TRUE(completed_with(link_->responder.wait(), IBV_WC_MW_BIND_ERR));
+}
+
 } // namespace
 
 } // namespace odp_test

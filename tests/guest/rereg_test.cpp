@@ -115,6 +115,15 @@ TEST_P(Rereg, RightsThatMakeNoSenseAreRefused) {
     expect_write(IBV_WC_REM_ACCESS_ERR);
 }
 
+// Whether memory lasts is looked at when it is pinned, and only if the right is asked for then.
+TEST(PinnedRereg, FlushOfMemoryThatDoesNotLast) {
+    const device dev;
+    const pinned_buffer buffer(dev, page_size());
+    EXPECT_EQ(reregister(dev, buffer.mr, {.access = all_access | IBV_ACCESS_FLUSH_PERSISTENT}),
+              EOPNOTSUPP);
+    EXPECT_EQ(reregister(dev, buffer.mr, {.access = all_access | IBV_ACCESS_FLUSH_GLOBAL}), 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Of, Rereg, ::testing::Bool(),
                          [](const auto &test) { return test.param ? "Implicit" : "Explicit"; });
 
