@@ -5,6 +5,7 @@
 // write that went to the old place would be lost, so every one of them is looked for.
 
 #include "events.hpp"
+#include "patience.hpp"
 #include "testdev.hpp"
 
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <format>
 #include <fstream>
@@ -24,6 +26,8 @@
 namespace odp_test {
 
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr int near_node = 0; // with the processors
 constexpr int far_node = 1;
@@ -65,8 +69,11 @@ class MovableMemory : public MemoryEvents {
         return all;
     }
 
-    /// Writes one thing after the other and looks for it, while @disturb runs again and again.
-    void work_during(const std::function<void()> &disturb) {
+    /// Writes one thing after the other and looks for it, while @disturb runs again and again; for
+    /// longer if that was not @enough, which on a busy machine it may not be.
+    void work_during(
+        const std::function<void()> &disturb,
+        const std::function<bool()> &enough = [] { return true; }) {
         const int rounds = kind() == memory_kind::hugetlb ? 5 : 30; // 2 MiB take long to copy
         std::atomic<bool> done = false;
         std::string trouble;
@@ -79,7 +86,11 @@ class MovableMemory : public MemoryEvents {
                     trouble = error.what();
                 }
             });
-            for (int round = 0; round < rounds && !HasFailure(); ++round) {
+            const auto end = std::chrono::steady_clock::now() + patiently(10s);
+            const auto goes_on = [&](int round) {
+                return round < rounds || (!enough() && std::chrono::steady_clock::now() < end);
+            };
+            for (int round = 0; goes_on(round) && !HasFailure(); ++round) {
                 const std::uint64_t now = seed + static_cast<std::uint64_t>(round);
                 write(0, npages, now);
                 EXPECT_TRUE(shows(0, npages, now)) << "in round " << round << ", by the CPU";
@@ -103,13 +114,14 @@ TEST_P(MovableMemory, MovedBetweenNodes) {
         EXPECT_TRUE(reads(0, npages, seed)) << "on node " << node;
         write(3, 4, seed);
     }
-    std::size_t moved = 0;
-    work_during([&] {
+    std::atomic<std::size_t> moved = 0;
+    const auto move = [&] {
         for (const int node : {far_node, near_node}) {
             const auto found = nodes_of(all, &node);
             moved += static_cast<std::size_t>(std::ranges::count(found, node));
         }
-    });
+    };
+    work_during(move, [&] { return moved >= npages; });
     EXPECT_GE(moved, npages) << "too few pages were moved meanwhile";
 }
 
