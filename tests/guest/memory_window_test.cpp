@@ -172,8 +172,8 @@ TEST_F(MemoryWindow, PeerCannotInvalidateAFreeOne) {
     release_window();
 }
 
-// A window belongs to the queue pair that it is bound to (IBTA volume 1, 10.6.7.2.4): other ones,
-// and whoever is at their other end, leave it as it is.
+// A window belongs to the queue pair that it is bound to: other ones, and whoever is at their other
+// end, leave it as it is.
 TEST_F(MemoryWindow, OtherQueuePairsCannotInvalidateIt) {
     const std::uint32_t key = bind_to(link_->responder);
     connection other(dev);
