@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from . import accelerator, table, ui
+from . import table, ui
+from .boot import boot
 from .build import Build
 from .config import Options
 from .errors import FAILED, UNUSABLE, Failure
-from .guest import Guest
 from .run import judge
 from .selection import Selection
 from .workshop import Workshop
@@ -92,9 +92,7 @@ class Bench:
         return self._in_guest(dataclasses.replace(self.options, rxe=rxe, smp=2), names, None)
 
     def _in_guest(self, options: Options, names: list[str], baseline: Optional[dict]) -> dict:
-        accelerator.choose(self.workshop, options)
-        guest = Guest(self.workshop, options, self.workshop.new_log())
-        guest.boot()
+        guest = boot(self.workshop, options)
         argv = [PROGRAM, "--samples", str(self.samples)]
         for name in names:
             argv += ["--only", name]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from . import accelerator, ui
+from . import ui
+from .boot import boot
 from .build import Build
 from .config import Options
 from .errors import FAILED
-from .guest import Guest
 from .run import judge
 from .workshop import Workshop
 
@@ -26,12 +26,9 @@ def demo(workshop: Workshop, options: Options) -> int:
     begun = time.monotonic()
     Build(workshop, options.kernel).everything()
     limit = LIMIT * options.patience
-    accelerator.choose(workshop, options)
     failed = False
     for rxe, program in PARTS:
-        guest = Guest(workshop, dataclasses.replace(options, rxe=rxe), workshop.new_log())
-        with ui.step(f"booting a guest with the {rxe} driver"):
-            guest.boot()
+        guest = boot(workshop, dataclasses.replace(options, rxe=rxe), f"booting a guest with the {rxe} driver")
         result = guest.run([program], stdout=1, stderr=2, timeout=limit)
         guest.stop()
         status = judge(result, guest, limit)

@@ -18,3 +18,7 @@ class Failure(Exception):
     def __init__(self, sentence: str, status: int = FAILED):
         super().__init__(sentence)
         self.status = status
+
+
+class Stuck(Failure):
+    """A guest that neither booted nor crashed. On a busy machine an emulated processor's timer may be lost."""

@@ -21,7 +21,7 @@ from typing import Callable, Optional
 from . import disks, qemu
 from .config import Options
 from .console import Console
-from .errors import SPLAT, Failure
+from .errors import SPLAT, Failure, Stuck
 from .streams import Input, Output, Window
 from .variant import release_of
 from .workshop import SHARE, TREE, Workshop
@@ -142,14 +142,16 @@ class Guest:
         return path
 
     def _boot_failed(self) -> None:
-        if not self.dead:
+        crashed = self.dead
+        if not crashed:
             self.dump()
         self.stop()
         said = self.qemu_log.read_text(errors="replace").splitlines()
         # Its own sentences tell most; without any, what the kernel said last.
         shown = [*(self.console.sentences or self.console.tail()), *said]
         where = f"its whole console is in {self.console.log}"
-        raise Failure("\n".join([f"the guest did not boot. It said the following; {where}.", *shown]), SPLAT)
+        kind = Failure if crashed else Stuck
+        raise kind("\n".join([f"the guest did not boot. It said the following; {where}.", *shown]), SPLAT)
 
     # The loop
 

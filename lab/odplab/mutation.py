@@ -12,7 +12,7 @@ import dataclasses
 import shutil
 from typing import Iterator
 
-from . import accelerator
+from .boot import boot
 from .build import Build
 from .config import Options
 from .errors import Failure
@@ -59,9 +59,7 @@ class Mutations:
         if not tests:
             return Outcome(name, FAILED, f"tests/mutations names no test that exists: {' '.join(filters)}")
         options = dataclasses.replace(self.options, rxe=driver)
-        accelerator.choose(self.workshop, options)
-        guest = Guest(self.workshop, options, self.workshop.new_log())
-        guest.boot()
+        guest = boot(self.workshop, options)
         try:
             noticed = [said for program, names in tests.items() if (said := self._notices(guest, program, names))]
         finally:

@@ -8,7 +8,8 @@ import shlex
 import sys
 from typing import Optional
 
-from . import accelerator, qemu, ui
+from . import qemu, ui
+from .boot import boot
 from .build import Build
 from .config import Options
 from .errors import SPLAT, TIMED_OUT
@@ -45,9 +46,7 @@ def judge(result: Result, guest: Guest, timeout: Optional[float]) -> int:
 
 def run(workshop: Workshop, options: Options, argv: list[str], interactive: bool) -> int:
     Build(workshop, options.kernel).everything()
-    accelerator.choose(workshop, options)
-    guest = Guest(workshop, options, workshop.new_log())
-    guest.boot()
+    guest = boot(workshop, options)
     terminal = 0 if interactive and os.isatty(0) and os.isatty(1) else None
     result = guest.run(argv, stdout=1, stderr=2, stdin=0, timeout=options.timeout, terminal=terminal)
     guest.stop()

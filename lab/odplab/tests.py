@@ -29,7 +29,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Optional
 
-from . import accelerator, leaks, mutation, ui
+from . import leaks, mutation, ui
+from .boot import boot
 from .build import Build
 from .checks import Checks
 from .config import STOCK, Options
@@ -213,7 +214,7 @@ class TestRun:
         for program, names in self._chosen(folder).items():
             if guest is None:
                 try:
-                    guest = self._boot(folder, options)
+                    guest = boot(self.workshop, options, f"booting a guest for {folder}/")
                 except Failure as failure:
                     self._note([Outcome(f"{folder}/{program}", FAILED, str(failure))])
                     continue
@@ -231,13 +232,6 @@ class TestRun:
         outcome = leaks.scan(guest)
         self._note([outcome], f"{outcome.name}: {outcome.verdict} ({time.monotonic() - begun:.1f} s)")
         return outcome.verdict == FAILED
-
-    def _boot(self, folder: str, options: Options) -> Guest:
-        accelerator.choose(self.workshop, options)
-        guest = Guest(self.workshop, options, self.workshop.new_log())
-        with ui.step(f"booting a guest for {folder}/"):
-            guest.boot()
-        return guest
 
     def _one_in_guest(self, guest: Guest, folder: str, program: str, names: list[str]) -> bool:
         """Run a program in the guest. False if the guest cannot be used for the next one."""
