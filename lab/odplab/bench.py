@@ -138,7 +138,10 @@ def bench(workshop: Workshop, options: Options, wish: Wish) -> int:
     save(wish.json, report)
     missed = [row["name"] for row in report["rows"] if row["verdict"].startswith("misses")]
     print(f"{len(report['rows'])} rows, {len(missed)} miss their bar" + "".join(f"\n  {name}" for name in missed))
-    return FAILED if missed and wish.check else 0
+    failed = [row for row in report["rows"] if row["trouble"]]
+    for row in failed:
+        print(f"{row['name']} could not be measured: {row['trouble']}")
+    return FAILED if failed or (missed and wish.check) else 0
 
 
 def save(path: Optional[Path], report: dict) -> None:

@@ -58,10 +58,15 @@ baselines given_baselines(const std::string &path) {
 measured measure_row(const row &one, bool is_ours, const baselines &given, int count) {
     measured result{one.about, {}, {}};
     std::println(stderr, "{}", one.about.name);
-    if (is_ours)
-        take_samples(one.ours, result.ours, one.beside, result.baseline, count);
-    else
-        take_samples(one.upstream, result.baseline, {}, result.ours, count);
+    try {
+        if (is_ours)
+            take_samples(one.ours, result.ours, one.beside, result.baseline, count);
+        else
+            take_samples(one.upstream, result.baseline, {}, result.ours, count);
+    } catch (const std::exception &error) {
+        // The others' figures are good.
+        return {.about = one.about, .ours = {}, .baseline = {}, .trouble = error.what()};
+    }
     const auto found = given.find(one.about.name);
     if (found != given.end())
         result.baseline = found->second;

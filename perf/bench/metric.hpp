@@ -55,8 +55,9 @@ double spread(const samples &taken);
 /// A row with its numbers.
 struct measured {
     metric about;
-    samples ours;     ///< empty: not measured
-    samples baseline; ///< empty: there is none, or it was not measured
+    samples ours;             ///< empty: not measured
+    samples baseline;         ///< empty: there is none, or it was not measured
+    std::string trouble = {}; ///< why it could not be measured; then there are no samples
 
     /// Of the medians; nothing if a side is missing or the baseline is 0.
     std::optional<double> ratio() const;

@@ -28,7 +28,8 @@ json row(const measured &one) {
             {"unit", one.about.unit},        {"baseline", one.about.baseline},
             {"bar", one.about.limit.text()}, {"limit", one.about.limit.limit},
             {"ours", side(one.ours)},        {"beside", side(one.baseline)},
-            {"ratio", or_null(one.ratio())}, {"verdict", one.verdict()}};
+            {"ratio", or_null(one.ratio())}, {"verdict", one.verdict()},
+            {"trouble", one.trouble}};
 }
 
 } // namespace

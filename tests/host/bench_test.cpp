@@ -57,6 +57,14 @@ TEST(BenchVerdict, OfNothingAllowedNamesTheNumber) {
     EXPECT_EQ(of(bar::at_most(0), {3}).verdict(), "misses: 3 instead of 0");
 }
 
+TEST(BenchReport, SaysWhatWentWrong) {
+    measured failed = of(bar::at_most(10), {});
+    failed.trouble = "no memory";
+    const auto row = report("7.3", "mirror", {failed}).at("rows").at(0);
+    EXPECT_EQ(row.at("trouble"), "no memory");
+    EXPECT_EQ(row.at("verdict"), "not measured");
+}
+
 TEST(BenchVerdict, IsNeverGoodWithoutNumbers) {
     EXPECT_EQ(of(bar::ratio_at_most(1), {1}).verdict(), "not measured");
     EXPECT_EQ(of(bar::ratio_at_most(1), {}, {1}).verdict(), "not measured");
