@@ -12,10 +12,10 @@
 #include "fuzz_packet.hpp"
 #include "resources.hpp"
 #include "roce_peer.hpp"
+#include "setting.hpp"
 #include "user_faults.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <format>
 #include <map>
 #include <memory>
@@ -37,11 +37,6 @@ constexpr std::size_t packets_between_answers = 4;
 constexpr std::size_t packets_between_looks = 8;
 constexpr auto time_to_answer = 100us;
 constexpr std::size_t bursts_between_looks = 32;
-
-std::uint64_t setting(const char *name, std::uint64_t otherwise) {
-    const char *const text = std::getenv(name);
-    return text != nullptr ? std::strtoull(text, nullptr, 0) : otherwise;
-}
 
 enum class kept { pinned, on_demand, on_demand_elsewhere };
 
@@ -316,9 +311,8 @@ PacketFuzz::readiness PacketFuzz::take_answers(bool is_open) {
             found.is_over = true;
         if (is_acknowledgement)
             ++answers_[answer->is_positive() ? "acknowledged"
-                       : (answer->syndrome & syndrome_class) == rnr_nak
-                           ? "to be sent again"
-                           : std::format("refused, {:#x}", answer->syndrome)];
+                       : is_to_wait          ? "to be sent again"
+                                             : std::format("refused, {:#x}", answer->syndrome)];
         else if (answer->opcode == rc_opcode::atomic_acknowledge)
             ++answers_["atomic done"];
         else if (opcode >= static_cast<unsigned>(rc_opcode::read_response_first) &&
@@ -375,12 +369,14 @@ TEST_F(PacketFuzz, NothingIsHarmed) {
             while (!stop.stop_requested())
                 register_again(numbers);
         });
-        for (std::uint64_t number = setting("ODP_FUZZ_BURST", 0); sent_ < packets_; ++number) {
+        std::uint64_t number = setting("ODP_FUZZ_BURST", 0);
+        for (; sent_ < packets_; ++number) {
             burst(number);
             if (number % bursts_between_looks == 0) {
                 ASSERT_NO_FATAL_FAILURE(look(number));
             }
         }
+        ASSERT_NO_FATAL_FAILURE(look(number));
     }
     for (const auto &[answer, count] : answers_)
         std::println("{}: {}", answer, count);

@@ -9,6 +9,7 @@
 
 #include "fixture.hpp"
 #include "resources.hpp"
+#include "setting.hpp"
 #include "uverbs.hpp"
 
 #include <rdma/ib_user_ioctl_cmds.h>
@@ -20,7 +21,6 @@
 #include <array>
 #include <atomic>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <format>
 #include <map>
@@ -34,11 +34,6 @@
 namespace odp_test {
 
 namespace {
-
-std::uint64_t setting(const char *name, std::uint64_t otherwise) {
-    const char *const text = std::getenv(name);
-    return text != nullptr ? std::strtoull(text, nullptr, 0) : otherwise;
-}
 
 /// An object that is there, or was; a region's range, too.
 struct known {

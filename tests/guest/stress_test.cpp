@@ -9,12 +9,12 @@
 #include "fixture.hpp"
 #include "patience.hpp"
 #include "resources.hpp"
+#include "setting.hpp"
 #include "stress_owner.hpp"
 #include "swap.hpp"
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <exception>
 #include <format>
 #include <functional>
@@ -33,11 +33,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
-
-std::uint64_t setting(const char *name, std::uint64_t otherwise) {
-    const char *const text = std::getenv(name);
-    return text != nullptr ? std::strtoull(text, nullptr, 0) : otherwise;
-}
 
 class Stress : public ::testing::Test {
   protected:
